@@ -6,6 +6,13 @@
 /** What goes into one WebSocket message: text as a string, binary as bytes. */
 export type Frame = string | Uint8Array;
 
+/** Size on the wire, bytes. */
+export function byteLength(frame: Frame): number {
+  return typeof frame === "string" ? encoder.encode(frame).byteLength : frame.byteLength;
+}
+
+const encoder = new TextEncoder();
+
 /** One open WebSocket. Every method MAY be called after it has closed, and does nothing then. */
 export interface Socket {
   /**

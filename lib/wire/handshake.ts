@@ -5,6 +5,7 @@
  */
 
 import { ProtocolError } from "../errors.ts";
+import type { Frame } from "../socket.ts";
 import { RECORD_SEPARATOR } from "./json.ts";
 
 export interface HandshakeRequest {
@@ -63,4 +64,38 @@ function parseObject(record: string): Readonly<Record<string, unknown>> {
     throw new ProtocolError("Error reading handshake: it is not a JSON object");
   }
   return value as Record<string, unknown>; // an object, as just checked
+}
+
+/** Takes the first record off a connection, before its hub protocol is spoken. */
+export interface HandshakeReader {
+  /**
+   * @returns the record without its separator, and what came behind it; `undefined` when it is not whole yet
+   * @throws {ProtocolError} when it is larger than the limit
+   */
+  push(chunk: Frame): { readonly record: string; readonly rest: Frame } | undefined;
+}
+
+/** @param maxBytes limit of the record, its separator included */
+export function createHandshakeReader(maxBytes: number): HandshakeReader {
+  // Handshakes are small and come in one piece: joining bytes anew for each piece costs nothing.
+  let pending = new Uint8Array(0);
+  return {
+    push(chunk) {
+      const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+      const joined = new Uint8Array(pending.length + bytes.length);
+      joined.set(pending);
+      joined.set(bytes, pending.length);
+      const end = joined.indexOf(0x1e);
+      if ((end < 0 ? joined.length : end + 1) > maxBytes) {
+        throw new ProtocolError(`The handshake is larger than ${maxBytes} bytes`);
+      }
+      pending = joined;
+      if (end < 0) return undefined;
+      const rest = joined.subarray(end + 1);
+      return {
+        record: new TextDecoder().decode(joined.subarray(0, end)),
+        rest: typeof chunk === "string" ? new TextDecoder().decode(rest) : rest,
+      };
+    },
+  };
 }

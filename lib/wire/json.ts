@@ -5,6 +5,7 @@
  */
 
 import { ProtocolError } from "../errors.ts";
+import { byteLength } from "../socket.ts";
 import type { Framing, HubMessage, HubProtocol, Unknown } from "./hub.ts";
 import { members } from "./text.ts";
 
@@ -50,12 +51,6 @@ function assertSize(record: string, separatorBytes: 0 | 1, maxBytes: number): vo
       `The maximum message size of ${maxBytes}B was exceeded. The message size can be configured in AddHubOptions.`,
     );
   }
-}
-
-const encoder = new TextEncoder();
-
-function byteLength(text: string): number {
-  return encoder.encode(text).byteLength;
 }
 
 function parseRecord(record: string): HubMessage<string> | Unknown {

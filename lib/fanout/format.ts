@@ -1,0 +1,47 @@
+/**
+ * A format: one way to write publications and notices for clients. Downstream protocols make them
+ * from the wire codecs and hand them in, so that fan-out knows no protocol.
+ */
+
+import type { Frame } from "../socket.ts";
+import type { Message, Notice, Publication } from "../topic/publication.ts";
+import type { Raw } from "../wire/hub.ts";
+
+export interface Format {
+  /** Distinct for each format; names the cohorts. */
+  readonly name: string;
+  /**
+   * Whether its clients are shown state, resets and staleness. The others (SignalR) get every
+   * publication as it comes, also before a topic's state has been made sure of after a break.
+   */
+  readonly stateful: boolean;
+  /** Whether renderings are kept with the publication. Not for a format that few clients share. */
+  readonly kept: boolean;
+  publication(publication: Publication): Raw;
+  /** @returns `undefined` when this format does not say such a thing */
+  notice(notice: Notice): Raw | undefined;
+  /** Joins renderings into what is sent at once; there is at least one. */
+  frame(renderings: Raw[]): Frame;
+}
+
+/** Renders a message, a publication at most once per format that keeps. */
+export function render(format: Format, message: Message): Raw | undefined {
+  if (message.type !== "publication") return format.notice(message);
+  if (!format.kept) return format.publication(message);
+  let rendering = message.rendered.get(format);
+  if (rendering === undefined) {
+    rendering = format.publication(message);
+    message.rendered.set(format, rendering);
+  }
+  return rendering;
+}
+
+/** @returns what is to be sent for these messages; `undefined` when the format says none of them */
+export function renderAll(format: Format, messages: readonly Message[]): Frame | undefined {
+  const renderings: Raw[] = [];
+  for (const message of messages) {
+    const rendering = render(format, message);
+    if (rendering !== undefined) renderings.push(rendering);
+  }
+  return renderings.length === 0 ? undefined : format.frame(renderings);
+}

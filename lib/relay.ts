@@ -1,0 +1,321 @@
+/**
+ * The relay: topics by name, and who subscribes to them. Everything between the origins' feeds and
+ * the clients' sessions goes through here.
+ */
+
+import { Refusal } from "./errors.ts";
+import type { Audience, Fanout, Subscriber } from "./fanout/fanout.ts";
+import { type Format, renderAll } from "./fanout/format.ts";
+import type { Sink } from "./fanout/sink.ts";
+import type { Entry, Feed } from "./feed.ts";
+import { byteLength } from "./socket.ts";
+import type { Stats } from "./stats.ts";
+import type { Message, Notice, Publication } from "./topic/publication.ts";
+import { isTopicName, type Parameters } from "./topic/template.ts";
+import type { TopicSpec } from "./topic/topic.ts";
+import type { Raw } from "./wire/hub.ts";
+
+/** One topic that a client wants. */
+export interface Request {
+  readonly topic: string;
+  /** The client's position, as it wrote it. */
+  readonly since?: string | undefined;
+}
+
+/** The topics of one connection in one format. */
+export interface Subscriptions {
+  readonly size: number;
+  has(topic: string): boolean;
+  /**
+   * Subscribes, all or nothing: sends each topic's opening once the state of all is there, and then
+   * what comes. What is subscribed already is opened anew.
+   * @throws {Refusal} at once, when one of them is refused
+   * @returns a promise that resolves when the opening has been sent; `undefined` when it has been already
+   */
+  open(requests: readonly Request[]): Promise<void> | undefined;
+  /**
+   * Subscribes to one topic without an opening, as soon as the origin has accepted it.
+   * @returns the origin's answer to the join. Rejects with `HubError` when it refused, and with
+   * `Refusal` as `open` throws
+   */
+  join(topic: string): Promise<Raw | undefined>;
+  /** Ends the subscription to a topic. @returns false when there is none */
+  close(topic: string): boolean;
+  /** Ends all of them. Nothing is sent from here on. */
+  closeAll(): void;
+}
+
+/** The newest state of one topic. */
+export interface State {
+  readonly topic: string;
+  readonly position: string;
+  /** Sequence of the topic's newest publication or reset: changes with the state and no oftener. */
+  readonly version: string;
+  readonly state: "live" | "stale";
+  readonly snapshot: Raw | undefined;
+  readonly latest: readonly Publication[];
+}
+
+export interface Relay {
+  /** The feed that plain clients get of each hub, by the hub's path in lower case. */
+  readonly feeds: ReadonlyMap<string, Feed<string>>;
+  start(): void;
+  /** Leaves the origins. */
+  stop(): Promise<void>;
+  /**
+   * The declared topic of this name.
+   * @throws {Refusal} `invalid_topic` or `unknown_topic`
+   */
+  find(topic: string): Found;
+  /** Prepares the subscriptions of one connection. */
+  subscriptions(options: {
+    readonly sink: Sink;
+    readonly format: Format;
+    readonly maxTopics: number;
+    /** The client does not keep up: its connection SHOULD be closed. */
+    onSlow(): void;
+    /** The origin has ended this topic, after the client was told. */
+    onEnded?(topic: string): void;
+  }): Subscriptions;
+  /** Reads one topic. @throws {Refusal} as `find`; `unavailable` when nothing is known of it */
+  read(topic: string): Promise<State>;
+}
+
+export interface Found {
+  readonly feed: Feed<string>;
+  readonly spec: TopicSpec;
+  readonly parameters: Parameters;
+}
+
+interface Held {
+  readonly feed: Feed<string>;
+  readonly entry: Entry;
+  /** The last request for it: an earlier one that is still waiting gives way. */
+  request: object;
+  /** Whether it is in the audience. */
+  placed: boolean;
+}
+
+/** A fan-out's subscriber that knows whose it is. */
+interface OwnSubscriber extends Subscriber {
+  drop(entry: Entry): void;
+}
+
+export function createRelay(options: {
+  readonly fanout: Fanout;
+  readonly stats: Stats;
+  /** Makes the feeds; each reports topics that its origin has ended. */
+  createFeeds(onEnded: (entry: Entry) => void): readonly Feed<string>[];
+}): Relay {
+  const { fanout, stats } = options;
+  const feeds = new Map(
+    options.createFeeds(onEnded).map((feed) => [feed.spec.path.toLowerCase(), feed]),
+  );
+
+  function onEnded(entry: Entry): void {
+    fanout.flush(); // they are told before they leave
+    for (const member of fanout.members(entry.audience)) (member as OwnSubscriber).drop(entry);
+  }
+
+  function find(topic: string): Found {
+    if (!isTopicName(topic)) {
+      throw new Refusal("invalid_topic", `"${topic.slice(0, 128)}" is not a topic name`, topic);
+    }
+    for (const feed of feeds.values()) {
+      const found = feed.find(topic);
+      if (found) return { feed, ...found };
+    }
+    throw new Refusal("unknown_topic", `No hub declares a topic "${topic}"`, topic);
+  }
+
+  return {
+    feeds,
+    start() {
+      for (const feed of feeds.values()) feed.start();
+    },
+    async stop() {
+      await Promise.all([...feeds.values()].map((feed) => feed.stop()));
+    },
+    find,
+
+    subscriptions({ sink, format, maxTopics, onSlow, onEnded }) {
+      const topics = new Map<string, Held>();
+      let closed = false;
+      const subscriber: OwnSubscriber = {
+        sink,
+        format,
+        onSlow,
+        cohort: undefined,
+        place: 0,
+        drop(entry) {
+          const held = topics.get(entry.topic.name);
+          if (held?.entry !== entry) return;
+          remove(entry.topic.name, held);
+          onEnded?.(entry.topic.name);
+        },
+      };
+
+      function say(messages: readonly Message[]): void {
+        const frame = renderAll(format, messages);
+        if (frame === undefined) return;
+        stats.deliveries += messages.length;
+        stats.sentBytes += byteLength(frame);
+        sink.send(frame); // whether it keeps up is judged by fan-out, once its opening has had time
+      }
+
+      function place(): void {
+        const audiences = new Set<Audience>();
+        for (const { entry, placed } of topics.values()) if (placed) audiences.add(entry.audience);
+        fanout.place(subscriber, audiences);
+      }
+
+      function remove(name: string, held: Held): void {
+        topics.delete(name);
+        if (held.placed) place();
+        held.feed.release(held.entry);
+      }
+
+      /** Holds all of them or none. */
+      function hold(founds: readonly (Found & Request)[], request: object): Held[] {
+        const fresh: string[] = [];
+        try {
+          return founds.map(({ topic, feed, spec, parameters }) => {
+            let held = topics.get(topic);
+            if (!held) {
+              if (topics.size >= maxTopics) {
+                const text = `A connection may have ${maxTopics} topics at most`;
+                throw new Refusal("too_many_topics", text, topic);
+              }
+              held = { feed, entry: feed.hold(topic, spec, parameters), request, placed: false };
+              topics.set(topic, held);
+              fresh.push(topic);
+            }
+            held.request = request;
+            return held;
+          });
+        } catch (error) {
+          for (const topic of fresh) remove(topic, topics.get(topic) as Held);
+          throw error;
+        }
+      }
+
+      return {
+        get size() {
+          return topics.size;
+        },
+        has: (topic) => topics.has(topic),
+
+        open(requests) {
+          const founds = requests.map((request) => ({ ...request, ...find(request.topic) }));
+          const batch = hold(founds, requests);
+          const since = new Map(requests.map((request) => [request.topic, request.since]));
+
+          const finish = () => {
+            if (closed) return;
+            const ready: Held[] = [];
+            for (const held of new Set(batch)) {
+              const { name } = held.entry.topic;
+              if (topics.get(name) !== held || held.request !== requests) continue;
+              const { ended } = held.entry;
+              if (ended) {
+                say([{ type: "unsubscribed", topic: name, ...ended }]);
+                remove(name, held);
+                onEnded?.(name);
+              } else ready.push(held);
+            }
+            // History is read and the audience entered in one synchronous step: nothing can come
+            // between the two, so nothing is lost or doubled.
+            for (const held of ready) held.placed = true;
+            place();
+            say(
+              merge(
+                ready.map(({ feed, entry }) => feed.opening(entry, since.get(entry.topic.name))),
+              ),
+            );
+          };
+
+          const waits = batch.flatMap(
+            ({ feed, entry }) => feed.settle(entry, since.get(entry.topic.name)) ?? [],
+          );
+          if (waits.length > 0) return Promise.all(waits).then(finish);
+          finish();
+          return undefined;
+        },
+
+        async join(topic) {
+          const request = {};
+          const [held] = hold([{ topic, ...find(topic) }], request) as [Held];
+          try {
+            const result = await held.feed.joined(held.entry);
+            if (!closed && topics.get(topic) === held && !held.placed) {
+              held.placed = true;
+              place();
+            }
+            return result;
+          } catch (error) {
+            if (topics.get(topic) === held && held.request === request) remove(topic, held);
+            throw error;
+          }
+        },
+
+        close(topic) {
+          const held = topics.get(topic);
+          if (held) remove(topic, held);
+          return held !== undefined;
+        },
+
+        closeAll() {
+          closed = true;
+          fanout.place(subscriber, new Set());
+          for (const { feed, entry } of topics.values()) feed.release(entry);
+          topics.clear();
+        },
+      };
+    },
+
+    async read(topic) {
+      const { feed, spec, parameters } = find(topic);
+      const entry = feed.hold(topic, spec, parameters);
+      try {
+        await feed.settle(entry, undefined);
+        const { ended } = entry;
+        if (ended) throw new Refusal("rejected", ended.error ?? "The origin ended it", topic);
+        const { state, snapshot, latest, version } = entry.topic;
+        if (state === "joining") {
+          throw new Refusal("unavailable", `The origin has not given a state of "${topic}"`, topic);
+        }
+        return {
+          topic,
+          position: feed.position,
+          version: `${feed.epoch}:${version}:${state}:${snapshot?.sequence ?? ""}`,
+          state,
+          snapshot: snapshot?.raw,
+          latest: latest.after(snapshot?.sequence ?? -1),
+        };
+      } finally {
+        feed.release(entry);
+      }
+    },
+  };
+}
+
+/**
+ * Joins the openings of several topics so that, in whatever message a client is cut, the last
+ * position it saw is true for all of them. When all recovered, their publications go in the order
+ * of the feed. Otherwise no position is shown before all states have been.
+ */
+function merge(openings: readonly (readonly Message[])[]): readonly Message[] {
+  if (openings.length === 1) return openings[0] as readonly Message[];
+  const publications: Publication[] = [];
+  const states: Notice[] = [];
+  const ends: Notice[] = [];
+  for (const message of openings.flat()) {
+    if (message.type === "publication") publications.push(message);
+    else if (message.type === "subscribed") ends.push(message);
+    else states.push(message);
+  }
+  publications.sort((a, b) => a.sequence - b.sequence);
+  if (states.length === 0) return [...publications, ...ends];
+  const values = publications.map((publication) => ({ type: "value", publication }) as const);
+  return [...states, ...values, ...ends];
+}

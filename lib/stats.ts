@@ -1,0 +1,71 @@
+/** Counters as plain numbers: cheap to raise, read by whoever exports them. */
+
+export interface Stats {
+  /** Publications that reached a topic. */
+  publications: number;
+  /** Publications and notices handed to clients' connections. */
+  deliveries: number;
+  /** Bytes handed to clients' connections by fan-out and openings. */
+  sentBytes: number;
+  /** Bytes received from clients. */
+  receivedBytes: number;
+  /** Open connections to origins. */
+  upstreamConnections: number;
+  /** Connections to origins that were opened, ever. */
+  upstreamConnects: number;
+  /** Hub messages received from origins, pings included. */
+  upstreamMessages: number;
+  upstreamReceivedBytes: number;
+  upstreamSentBytes: number;
+  /** Joins and streams that an origin accepted. */
+  upstreamJoins: number;
+  upstreamLeaves: number;
+  /** Invocations sent to origins, joins and leaves included. */
+  upstreamInvocations: number;
+  /** Pushes that belong to no topic. */
+  unmatchedPushes: number;
+  /** Pushes for a topic that nobody here watches. */
+  unwatchedPushes: number;
+  /** Messages from origins that could not be read. */
+  malformedMessages: number;
+  /** Client results that an origin asked of the shared connection. */
+  refusedClientResults: number;
+  /** Openings that were answered with the missed publications. */
+  recoveries: number;
+  /** Openings of a known position, and topics after a break, that were answered with state. */
+  resets: number;
+  /** Connections closed because they did not keep up. */
+  slowDisconnects: number;
+  /** Requests and messages of clients that were refused. */
+  refusals: number;
+  /** Shared calls that clients made, and how many of them went to an origin. */
+  sharedCalls: number;
+  sharedCallsUpstream: number;
+}
+
+export function createStats(): Stats {
+  return {
+    publications: 0,
+    deliveries: 0,
+    sentBytes: 0,
+    receivedBytes: 0,
+    upstreamConnections: 0,
+    upstreamConnects: 0,
+    upstreamMessages: 0,
+    upstreamReceivedBytes: 0,
+    upstreamSentBytes: 0,
+    upstreamJoins: 0,
+    upstreamLeaves: 0,
+    upstreamInvocations: 0,
+    unmatchedPushes: 0,
+    unwatchedPushes: 0,
+    malformedMessages: 0,
+    refusedClientResults: 0,
+    recoveries: 0,
+    resets: 0,
+    slowDisconnects: 0,
+    refusals: 0,
+    sharedCalls: 0,
+    sharedCallsUpstream: 0,
+  };
+}

@@ -1,0 +1,63 @@
+/** What flows from a topic to its subscribers. The two types everybody shares. */
+
+import type { Raw } from "../wire/hub.ts";
+
+/** One item of a topic. Made once, shared by all, never changed. */
+export interface Publication {
+  readonly type: "publication";
+  readonly topic: string;
+  /** Place in the feed: rises with every publication of any of its topics. */
+  readonly sequence: number;
+  readonly position: string;
+  /** Target of the push, or method of the stream. */
+  readonly event: string;
+  /** The argument list of a push or the item of a stream, as the origin wrote it. */
+  readonly raw: Raw;
+  /** How many arguments `raw` holds; `undefined` when it is a stream's item. */
+  readonly argumentCount: number | undefined;
+  /** What conflation keeps the latest of: event and key value. */
+  readonly key: string;
+  /** When it came from the origin, Unix ms. */
+  readonly time: number;
+  /** Its renderings so far, by format. At most as many as there are formats that several share. */
+  readonly rendered: Map<object, Raw>;
+}
+
+/** Why a topic's subscriber has to begin anew: PROTOCOL.md section 2. */
+export type ResetReason = "new" | "invalid" | "epoch" | "evicted" | "break";
+
+/** What a subscriber is told beside publications: PROTOCOL.md sections 2 and 3. */
+export type Notice =
+  | {
+      readonly type: "reset";
+      readonly topic: string;
+      readonly reason: ResetReason;
+      /** Result of the topic's snapshot call. */
+      readonly snapshot: Raw | undefined;
+    }
+  /** The newest publication of a key, behind a reset: shown without its position. */
+  | { readonly type: "value"; readonly publication: Publication }
+  | {
+      readonly type: "subscribed";
+      readonly topic: string;
+      /** Absent in all but the last of several topics that are opened together on one stream. */
+      readonly position: string;
+      readonly recovered: boolean;
+      readonly state: "live" | "stale";
+    }
+  | {
+      readonly type: "stale";
+      readonly topic: string;
+      /** Unix ms of the last message from the origin; `undefined` before the first. */
+      readonly lastMessageAt: number | undefined;
+    }
+  | { readonly type: "live"; readonly topic: string; readonly position: string }
+  | {
+      readonly type: "unsubscribed";
+      readonly topic: string;
+      readonly reason: "requested" | "rejected" | "ended";
+      /** The origin's text. */
+      readonly error: string | undefined;
+    };
+
+export type Message = Publication | Notice;

@@ -1,0 +1,78 @@
+/** Shared calls: identical reads that are in flight or fresh become one call of the origin. */
+
+import type { Clock } from "../clock.ts";
+import type { Raw } from "../wire/hub.ts";
+
+export interface Answer<R extends Raw> {
+  readonly raw: R;
+  /** The feed's sequence when the origin was asked. */
+  readonly sequence: number;
+  /** When it was asked, Unix ms. */
+  readonly time: number;
+}
+
+export interface Calls<R extends Raw> {
+  /**
+   * The origin's answer to a call, at most `maxAgeMs` old; with 0 it is asked in any case, and those
+   * who come after share that.
+   * @returns rejects as `Source.invoke` does. Errors are shared by those who waited, and not kept
+   */
+  ask(method: string, args: readonly unknown[], maxAgeMs: number): Promise<Answer<R>>;
+  /** Forgets all answers. */
+  clear(): void;
+}
+
+interface Entry<R extends Raw> {
+  readonly answer: Promise<Answer<R>>;
+  /** When it was answered, Unix ms; `undefined` while in flight. */
+  answeredAt: number | undefined;
+}
+
+/** @param maxEntries answers kept; the one asked for longest ago goes first */
+export function createCalls<R extends Raw>(options: {
+  invoke(method: string, args: readonly unknown[]): Promise<R>;
+  /** The feed's sequence now. */
+  sequence(): number;
+  readonly clock: Clock;
+  readonly maxEntries: number;
+}): Calls<R> {
+  const { invoke, sequence, clock, maxEntries } = options;
+  const entries = new Map<string, Entry<R>>();
+
+  function start(key: string, method: string, args: readonly unknown[]): Entry<R> {
+    const asked = { sequence: sequence(), time: clock.now() };
+    const entry: Entry<R> = {
+      answer: invoke(method, args).then(
+        (raw) => {
+          entry.answeredAt = clock.now();
+          return { raw, ...asked };
+        },
+        (error) => {
+          if (entries.get(key) === entry) entries.delete(key);
+          throw error;
+        },
+      ),
+      answeredAt: undefined,
+    };
+    entries.delete(key);
+    entries.set(key, entry);
+    if (entries.size > maxEntries) {
+      const oldest = entries.keys().next();
+      if (!oldest.done) entries.delete(oldest.value);
+    }
+    return entry;
+  }
+
+  return {
+    ask(method, args, maxAgeMs) {
+      const key = `${method.toLowerCase()} ${JSON.stringify(args)}`;
+      const entry = entries.get(key);
+      const fresh =
+        entry !== undefined &&
+        maxAgeMs > 0 &&
+        (entry.answeredAt === undefined || clock.now() - entry.answeredAt < maxAgeMs);
+      return (fresh ? entry : start(key, method, args)).answer;
+    },
+    clear: () => entries.clear(),
+  };
+}
