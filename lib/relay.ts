@@ -29,10 +29,9 @@ export interface Subscriptions {
   /**
    * Subscribes, all or nothing: sends each topic's opening once the state of all is there, and then
    * what comes. What is subscribed already is opened anew.
-   * @throws {Refusal} at once, when one of them is refused
-   * @returns a promise that resolves when the opening has been sent; `undefined` when it has been already
+   * @throws {Refusal} when one of them is refused
    */
-  open(requests: readonly Request[]): Promise<void> | undefined;
+  open(requests: readonly Request[]): void;
   /**
    * Subscribes to one topic without an opening, as soon as the origin has accepted it.
    * @returns the origin's answer to the join. Rejects with `HubError` when it refused, and with
@@ -175,6 +174,13 @@ export function createRelay(options: {
         held.feed.release(held.entry);
       }
 
+      /** Of a topic that the origin ended before this client was in its audience. */
+      function tellEnded(name: string, held: Held): void {
+        if (held.entry.ended) say([{ type: "unsubscribed", topic: name, ...held.entry.ended }]);
+        remove(name, held);
+        onEnded?.(name);
+      }
+
       /** Holds all of them or none. */
       function hold(founds: readonly (Found & Request)[], request: object): Held[] {
         const fresh: string[] = [];
@@ -216,12 +222,8 @@ export function createRelay(options: {
             for (const held of new Set(batch)) {
               const { name } = held.entry.topic;
               if (topics.get(name) !== held || held.request !== requests) continue;
-              const { ended } = held.entry;
-              if (ended) {
-                say([{ type: "unsubscribed", topic: name, ...ended }]);
-                remove(name, held);
-                onEnded?.(name);
-              } else ready.push(held);
+              if (held.entry.ended) tellEnded(name, held);
+              else ready.push(held);
             }
             // History is read and the audience entered in one synchronous step: nothing can come
             // between the two, so nothing is lost or doubled.
@@ -237,9 +239,8 @@ export function createRelay(options: {
           const waits = batch.flatMap(
             ({ feed, entry }) => feed.settle(entry, since.get(entry.topic.name)) ?? [],
           );
-          if (waits.length > 0) return Promise.all(waits).then(finish);
-          finish();
-          return undefined;
+          if (waits.length === 0) finish();
+          else void Promise.all(waits).then(finish);
         },
 
         async join(topic) {
@@ -247,7 +248,9 @@ export function createRelay(options: {
           const [held] = hold([{ topic, ...find(topic) }], request) as [Held];
           try {
             const result = await held.feed.joined(held.entry);
-            if (!closed && topics.get(topic) === held && !held.placed) {
+            if (closed || topics.get(topic) !== held) return result;
+            if (held.entry.ended) tellEnded(topic, held);
+            else if (!held.placed) {
               held.placed = true;
               place();
             }

@@ -1,7 +1,7 @@
 /** Checking data with the application's schema, whichever library made it. */
 
 import { guard, report } from "./report.ts";
-import type { Update } from "./update.ts";
+import type { Latest, Update } from "./update.ts";
 
 /**
  * The part of Standard Schema that is used here, so that any library's schema fits and none is
@@ -36,20 +36,22 @@ export function conform<T>(
   if (!schema) return update as Update<T>; // without a schema, T is the caller's own claim
   const { validate } = schema["~standard"];
 
-  function check<Item extends { readonly event: string; readonly data: unknown }>(
-    item: Item,
-  ): (Omit<Item, "data"> & { readonly data: T }) | undefined {
+  function check(item: Latest<unknown>): Latest<T> | undefined {
     const result = guard(() => validate(item.data));
     if (!result) return undefined;
-    if (!("then" in result) && !result.issues) return { ...item, data: result.value };
-    const why = "then" in result ? "the schema is asynchronous" : result.issues[0]?.message;
-    report(new TypeError(`Cannot accept ${item.event} of ${update.topic}: ${why}`, { cause: result }));
+    const isLate = result instanceof Promise;
+    if (!isLate && !result.issues) return { event: item.event, data: result.value };
+    const why = isLate ? "the schema is asynchronous" : result.issues?.[0]?.message;
+    const text = `Cannot accept ${item.event} of ${update.topic}: ${why}`;
+    report(new TypeError(text, { cause: result }));
     return undefined;
   }
 
   switch (update.type) {
-    case "publication":
-      return check(update);
+    case "publication": {
+      const checked = check(update);
+      return checked && { ...update, ...checked };
+    }
     case "reset":
       return { ...update, latest: update.latest.flatMap((item) => check(item) ?? []) };
     default:

@@ -85,7 +85,7 @@ export function createTopic(name: string, host: TopicHost): Topic {
   function deliver(update: Update): void {
     for (const listener of listeners) {
       if (update.type === "reset") listener.fresh = false;
-      if (!listener.fresh || update.type === "end") listener.push(update);
+      if (!listener.fresh) listener.push(update);
     }
   }
 
@@ -124,16 +124,20 @@ export function createTopic(name: string, host: TopicHost): Topic {
     // Else it ends an opening made for listeners who have left, and whose reset went by before.
   }
 
-  function release(): void {
-    state = "closed";
-    for (const listener of listeners) listener.finish();
+  function release(last?: Update): void {
+    // Gone first: who subscribes again when told the end must get a new topic, not this one.
+    const told = [...listeners];
     listeners.clear();
+    state = "closed";
     host.onGone();
+    for (const listener of told) {
+      if (last) listener.push(last);
+      listener.finish();
+    }
   }
 
   function end(reason: "rejected" | "ended", error?: string): void {
-    deliver({ type: "end", topic: name, reason, error });
-    release();
+    release({ type: "end", topic: name, reason, error });
   }
 
   return {
@@ -184,14 +188,13 @@ export function createTopic(name: string, host: TopicHost): Topic {
         case "stale":
           return turn("stale", message.lastMessageAt);
         case "unsubscribed":
+          // The answer to a request of ours is for listeners who have left.
           if (message.reason !== "requested") end(message.reason, message.error);
       }
     },
     end,
     close() {
-      for (const listener of listeners) listener.fresh = false;
-      turn("closed");
-      release();
+      release({ type: "state", topic: name, state: "closed" });
     },
     attach(push, finish) {
       const listener: Listener = { push, finish, fresh: true, told: "connecting" };

@@ -25,7 +25,7 @@ export const jsonProtocol: HubProtocol<string> = {
 /** @param maxRecordBytes limit of one record in UTF-8, its separator included */
 export function createRecords(maxRecordBytes: number): Framing<string> {
   // Bytes may be cut inside a character; the decoder keeps the half of it.
-  let decoder: TextDecoder | undefined;
+  let decoder: InstanceType<typeof TextDecoder> | undefined;
   let rest = "";
   return {
     push(chunk) {

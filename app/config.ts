@@ -1,0 +1,217 @@
+/**
+ * The configuration: one file, or one variable for the simplest case. A wrong field stops the start
+ * with a message that names it.
+ */
+
+import { z } from "zod";
+import { messageOf } from "../lib/errors.ts";
+import type { Host } from "./host.ts";
+
+const ms = (fallback: number, min = 0, max = 86_400_000) =>
+  z.int().min(min).max(max).default(fallback);
+const count = (fallback: number, min: number, max: number) =>
+  z.int().min(min).max(max).default(fallback);
+
+const call = z.strictObject({
+  /** The hub's method. */
+  method: z.string().min(1),
+  /** Constants, or `"{name}"` for a parameter of the topic. */
+  args: z.array(z.json()).default([]),
+});
+
+const parameter = z.union([
+  z.literal("integer").transform(() => ({
+    type: "integer" as const,
+    min: Number.MIN_SAFE_INTEGER,
+    max: Number.MAX_SAFE_INTEGER,
+  })),
+  z.literal("string").transform(() => ({
+    type: "string" as const,
+    pattern: "^[A-Za-z0-9._~-]+$",
+    maxLength: 64,
+  })),
+  z.strictObject({
+    type: z.literal("integer"),
+    min: z.int().default(Number.MIN_SAFE_INTEGER),
+    max: z.int().default(Number.MAX_SAFE_INTEGER),
+  }),
+  z.strictObject({
+    type: z.literal("string"),
+    /** A regular expression that the whole value must match. */
+    pattern: z.string().default("^[A-Za-z0-9._~-]+$"),
+    maxLength: z.int().min(1).max(128).default(64),
+  }),
+]);
+
+const topic = z.strictObject({
+  /** What each `{name}` in the topic's name may be; `"string"` when it is not said. */
+  params: z.record(z.string(), parameter).default({}),
+  /** Group topics: how the relay subscribes, and how it leaves. */
+  join: call.optional(),
+  leave: call.optional(),
+  /** Stream topics: the server stream whose items are the publications. */
+  stream: call.optional(),
+  /** Pushes of this topic, by target: the topic's name made of their arguments. */
+  events: z.record(z.string(), z.string()).default({}),
+  /** The read call that gives the whole state. */
+  snapshot: call.optional(),
+  /** Age at which a newcomer has the snapshot fetched anew. */
+  snapshotTtlMs: ms(5_000),
+  /** By event: what conflation and newcomers get the latest of. */
+  key: z.record(z.string(), z.string()).default({}),
+  /** Keys whose newest publication is kept. */
+  maxKeys: count(1_000, 1, 1_000_000),
+  /** What recovery is served from. */
+  history: z.strictObject({ size: count(0, 0, 1_000_000), ttlMs: ms(120_000) }).prefault({}),
+  /** How long the upstream subscription outlives the last subscriber. */
+  lingerMs: ms(5_000),
+});
+
+const hub = z.strictObject({
+  /** The hub's URL. */
+  origin: z.url({ protocol: /^https?$/ }),
+  /** The relay's own credentials: sent as `Authorization: Bearer`. */
+  accessToken: z
+    .union([
+      z.string(),
+      z.custom<() => string | Promise<string>>((value) => typeof value === "function"),
+    ])
+    .optional(),
+  /** Sent with the relay's own negotiate and upgrade. */
+  headers: z.record(z.string(), z.string()).default({}),
+  topics: z.record(z.string(), topic).default({}),
+  /** By method: calls that clients share. */
+  calls: z
+    .record(z.string(), z.strictObject({ share: z.literal(true), ttlMs: ms(250, 0, 60_000) }))
+    .default({}),
+});
+
+const config = z.strictObject({
+  /** Where it listens; 0 for any free port. `PORT` goes before it. */
+  port: z.int().min(0).max(65_535).default(8787),
+  /** The address it listens on. `HOST` goes before it. */
+  host: z.string().default("0.0.0.0"),
+  /** By path on the relay. */
+  hubs: z.record(z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path"), hub),
+  /** Web origins, beside the relay's own, whose pages may connect, such as `https://example.com`. */
+  origins: z.array(z.url()).default([]),
+  /** Every plain client hears something this often. */
+  heartbeatMs: ms(15_000, 100, 15_000),
+  /** How long an opening waits for the origin. */
+  openTimeoutMs: ms(5_000, 0, 60_000),
+  /** At the end, clients are told to come back within this, each at a time of its own. */
+  drainMs: ms(5_000, 0, 600_000),
+  limits: z
+    .strictObject({
+      /** Clients' connections here. */
+      connections: count(200_000, 1, 10_000_000),
+      /** Topics of one hub that are watched at once. */
+      topics: count(10_000, 1, 10_000_000),
+      topicsPerConnection: count(100, 1, 10_000),
+      /** Largest message from a client, bytes. */
+      messageBytes: count(32_768, 1_024, 16_777_216),
+      /** What may wait for one connection before it is cut as too slow, bytes. */
+      queueBytes: count(1_048_576, 1_024, 1_073_741_824),
+    })
+    .prefault({}),
+  /** SignalR's timers, with the defaults of ASP.NET Core. */
+  signalr: z
+    .strictObject({
+      keepAliveMs: ms(15_000, 100),
+      clientTimeoutMs: ms(30_000, 200),
+      handshakeTimeoutMs: ms(15_000, 100),
+    })
+    .prefault({}),
+  upstream: z
+    .strictObject({
+      keepAliveMs: ms(15_000, 100, 30_000),
+      serverTimeoutMs: ms(30_000, 200),
+      handshakeTimeoutMs: ms(15_000, 100),
+      /** Bounds of the wait before a new attempt: full jitter, doubling from min to max. */
+      backoffMinMs: ms(500, 1),
+      backoffMaxMs: ms(30_000, 1),
+      /** Joins that wait for the origin's answer at one time. */
+      joinsInFlight: count(32, 1, 10_000),
+      /** Shared calls that wait for the origin's answer at one time. */
+      callsInFlight: count(1_000, 1, 1_000_000),
+      /** Largest message from an origin, bytes. */
+      messageBytes: count(16_777_216, 1_024, 1_073_741_824),
+    })
+    .prefault({}),
+});
+
+/** What an operator writes. */
+export type ConfigInput = z.input<typeof config>;
+/** With every default filled in. */
+export type Config = Readonly<z.output<typeof config>>;
+export type HubConfig = Readonly<z.output<typeof hub>>;
+export type TopicConfig = Readonly<z.output<typeof topic>>;
+
+/** Gives a configuration file its types. */
+export function defineConfig(input: ConfigInput): ConfigInput {
+  return input;
+}
+
+/** The configuration is wrong; the message names each field. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** @throws {ConfigError} */
+export function parseConfig(input: unknown): Config {
+  const parsed = config.safeParse(input);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const fields = parsed.error.issues.map(({ path, message }) => {
+    return `  ${path.map(String).join(".") || "(whole)"}: ${message}`;
+  });
+  throw new ConfigError(`Invalid configuration:\n${fields.join("\n")}`);
+}
+
+/**
+ * Reads the configuration that the environment names: `KERYX_CONFIG` a file, or `KERYX_ORIGIN` the
+ * URL of one hub; `PORT` and `HOST` go before what it says.
+ * @param fallback used when neither is set
+ * @throws {ConfigError}
+ */
+export async function loadConfig(
+  host: Pick<Host, "env" | "workingDirectory" | "readFile">,
+  fallback?: ConfigInput,
+): Promise<Config> {
+  const { KERYX_CONFIG, KERYX_ORIGIN, PORT, HOST } = host.env;
+  let input: unknown = fallback;
+  if (KERYX_CONFIG) input = await readConfigFile(host, KERYX_CONFIG);
+  else if (KERYX_ORIGIN) input = { hubs: { [hubPath(KERYX_ORIGIN)]: { origin: KERYX_ORIGIN } } };
+  if (input === undefined) {
+    throw new ConfigError(
+      "No hub is configured: set KERYX_CONFIG to a file, or KERYX_ORIGIN to a hub's URL",
+    );
+  }
+  return parseConfig({
+    ...(input as object),
+    ...(PORT ? { port: /^\d+$/.test(PORT) ? Number(PORT) : PORT } : {}),
+    ...(HOST ? { host: HOST } : {}),
+  });
+}
+
+async function readConfigFile(
+  host: Pick<Host, "workingDirectory" | "readFile">,
+  path: string,
+): Promise<unknown> {
+  const file = new URL(path, host.workingDirectory);
+  try {
+    if (file.pathname.endsWith(".json")) return JSON.parse(await host.readFile(file));
+    const module: { default?: unknown } = await import(file.href);
+    if (module.default === undefined) throw new Error("it has no default export");
+    return module.default;
+  } catch (error) {
+    throw new ConfigError(`Cannot read KERYX_CONFIG "${path}": ${messageOf(error)}`);
+  }
+}
+
+function hubPath(origin: string): string {
+  try {
+    return new URL(origin).pathname.replace(/\/$/, "");
+  } catch {
+    throw new ConfigError(`Invalid KERYX_ORIGIN: "${origin}" is not a URL`);
+  }
+}

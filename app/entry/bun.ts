@@ -1,0 +1,119 @@
+/** The relay on Bun: `bun app/entry/bun.ts`. The only file that names `Bun`. */
+
+import { pathToFileURL } from "node:url";
+import type { Dial, Frame, Socket, SocketHandler } from "../../lib/socket.ts";
+import type { Bindings, Fetch, Host, Listening } from "../host.ts";
+import { run } from "../run.ts";
+
+/** Rides on each server socket. */
+interface Data {
+  readonly accept: (socket: Socket) => SocketHandler;
+  handler?: SocketHandler;
+}
+
+const transpiler = new Bun.Transpiler({ loader: "ts" });
+
+const host: Host = {
+  runtime: "bun",
+  env: process.env,
+  args: process.argv.slice(2),
+  workingDirectory: pathToFileURL(`${process.cwd()}/`),
+  serve,
+  dial,
+  readFile: (file) => Bun.file(file).text(),
+  stripTypes: (source) => transpiler.transformSync(source),
+  onSignal(stop) {
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  },
+  exit: (code) => process.exit(code),
+};
+
+async function serve(options: {
+  readonly port: number;
+  readonly hostname: string;
+  fetch: Fetch;
+}): Promise<Listening> {
+  const server = Bun.serve<Data>({
+    port: options.port,
+    hostname: options.hostname,
+    idleTimeout: 0, // a quiet event stream is not idle; heartbeats find who has gone
+    fetch(request, server) {
+      const bindings: Bindings = {
+        upgrade:
+          request.headers.get("upgrade")?.toLowerCase() === "websocket"
+            ? (accept) => {
+                if (server.upgrade(request, { data: { accept } })) return new Response(null);
+                return new Response("Not a WebSocket handshake", { status: 400 });
+              }
+            : undefined,
+      };
+      return options.fetch(request, bindings);
+    },
+    websocket: {
+      maxPayloadLength: 16 * 1024 * 1024, // sessions have limits of their own, and say so
+      idleTimeout: 120,
+      sendPings: true,
+      open(ws) {
+        ws.data.handler = ws.data.accept(socketOf(ws));
+      },
+      message: (ws, message) => ws.data.handler?.message(message),
+      close: (ws, code, reason) => ws.data.handler?.close(code, reason),
+    },
+  });
+  return {
+    port: server.port ?? options.port,
+    stop: () => server.stop(true),
+  };
+}
+
+function socketOf(ws: Bun.ServerWebSocket<Data>): Socket {
+  return {
+    // −1: queued behind others; 0: dropped, the socket has closed.
+    send: (frame) => ws.send(frame) >= 0,
+    get bufferedBytes() {
+      return ws.getBufferedAmount();
+    },
+    close: (code, reason) => ws.close(code, reason),
+  };
+}
+
+function dial(...[url, { headers, signal, accept }]: Parameters<Dial>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const ws = new WebSocket(url, { headers });
+    ws.binaryType = "arraybuffer";
+    let handler: SocketHandler | undefined;
+    const abort = () => {
+      ws.close();
+      reject(signal.reason);
+    };
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    ws.onopen = () => {
+      signal.removeEventListener("abort", abort);
+      handler = accept({
+        send(frame) {
+          ws.send(frame as string | Uint8Array<ArrayBuffer>);
+          return ws.bufferedAmount === 0;
+        },
+        get bufferedBytes() {
+          return ws.bufferedAmount;
+        },
+        close: (code, reason) => ws.close(code, reason),
+      });
+      resolve();
+    };
+    ws.onmessage = ({ data }) => handler?.message(frameOf(data));
+    ws.onclose = ({ code, reason }) => {
+      signal.removeEventListener("abort", abort);
+      reject(new Error(`WebSocket closed (${code}${reason ? ` ${reason}` : ""})`));
+      handler?.close(code, reason);
+    };
+  });
+}
+
+function frameOf(data: unknown): Frame {
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : (data as string);
+}
+
+await run(host);

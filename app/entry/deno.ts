@@ -1,0 +1,115 @@
+/** The relay on Deno: `deno task start`. The only file that names `Deno`. */
+
+import { stripTypeScriptTypes } from "node:module";
+import type { Frame, Socket, SocketHandler } from "../../lib/socket.ts";
+import type { Bindings, Fetch, Host, Listening } from "../host.ts";
+import { run } from "../run.ts";
+
+const host: Host = {
+  runtime: "deno",
+  env: Deno.env.toObject(),
+  args: Deno.args,
+  workingDirectory: new URL(`file://${Deno.cwd()}/`),
+  serve,
+  dial: (url, { headers, signal, accept }) =>
+    new Promise((resolve, reject) => {
+      const ws = new WebSocket(url, { headers });
+      listen(ws, accept, { signal, resolve, reject });
+    }),
+  readFile: (file) => Deno.readTextFile(file),
+  stripTypes: (source) => stripTypeScriptTypes(source),
+  onSignal(stop) {
+    Deno.addSignalListener("SIGINT", stop);
+    Deno.addSignalListener("SIGTERM", stop);
+  },
+  exit: (code) => Deno.exit(code),
+};
+
+function serve(options: {
+  readonly port: number;
+  readonly hostname: string;
+  fetch: Fetch;
+}): Promise<Listening> {
+  return new Promise((resolve) => {
+    const ending = new AbortController();
+    const server = Deno.serve(
+      {
+        port: options.port,
+        hostname: options.hostname,
+        signal: ending.signal, // cuts what is open, which shutdown() would wait for
+        onListen: ({ port }) =>
+          resolve({
+            port,
+            async stop() {
+              ending.abort();
+              await server.finished;
+            },
+          }),
+      },
+      (request) => {
+        const bindings: Bindings = {
+          upgrade:
+            request.headers.get("upgrade")?.toLowerCase() === "websocket"
+              ? (accept) => {
+                  const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 120 });
+                  listen(socket, accept);
+                  return response;
+                }
+              : undefined,
+        };
+        return options.fetch(request, bindings);
+      },
+    );
+  });
+}
+
+/** Wires a standard WebSocket, once it is open, to whoever listens. */
+function listen(
+  ws: WebSocket,
+  accept: (socket: Socket) => SocketHandler,
+  opening?: { signal: AbortSignal; resolve(): void; reject(reason: unknown): void },
+): void {
+  ws.binaryType = "arraybuffer";
+  let handler: SocketHandler | undefined;
+  const abort = () => {
+    ws.close();
+    opening?.reject(opening.signal.reason);
+  };
+  if (opening?.signal.aborted) return abort();
+  opening?.signal.addEventListener("abort", abort, { once: true });
+  const opened = () => opening?.signal.removeEventListener("abort", abort);
+  ws.onopen = () => {
+    opened();
+    handler = accept(socketOf(ws));
+    opening?.resolve();
+  };
+  ws.onmessage = ({ data }) => handler?.message(frameOf(data));
+  ws.onclose = ({ code, reason }) => {
+    opened();
+    opening?.reject(new Error(`WebSocket closed (${code}${reason ? ` ${reason}` : ""})`));
+    handler?.close(code, reason);
+  };
+  ws.onerror = () => {}; // a close follows, and says more
+}
+
+function socketOf(ws: WebSocket): Socket {
+  return {
+    send(frame) {
+      // Throws while closing; the close event is on its way then.
+      if (ws.readyState === WebSocket.OPEN) ws.send(frame as string | Uint8Array<ArrayBuffer>);
+      return ws.bufferedAmount === 0;
+    },
+    get bufferedBytes() {
+      return ws.bufferedAmount;
+    },
+    close(code, reason) {
+      if (ws.readyState === WebSocket.OPEN) ws.close(code, reason);
+    },
+  };
+}
+
+function frameOf(data: unknown): Frame {
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : (data as string);
+}
+
+await run(host);

@@ -1,0 +1,23 @@
+/** `GET /healthz`, `/readyz`, `/metrics`: for those who run it. */
+
+import { Hono } from "hono";
+import type { Registry } from "prom-client";
+import type { Context } from "../../lib/downstream/context.ts";
+
+export function healthRoutes({ relay, sessions }: Context, metrics: Registry): Hono {
+  return new Hono()
+    .get("/healthz", (c) => c.json({ status: "ok" }))
+    .get("/readyz", (c) => {
+      const hubs = Object.fromEntries(
+        [...relay.feeds.values()].map(({ spec, connected }) => [
+          spec.path,
+          connected ? "connected" : "away",
+        ]),
+      );
+      const ready = !sessions.full && Object.values(hubs).every((state) => state === "connected");
+      return c.json({ status: ready ? "ready" : "not ready", hubs }, ready ? 200 : 503);
+    })
+    .get("/metrics", async (c) =>
+      c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }),
+    );
+}

@@ -1,0 +1,20 @@
+/** `GET /topics/{topic}`: the newest state as JSON, PROTOCOL.md section 5. */
+
+import { Hono } from "hono";
+import type { Context } from "../../lib/downstream/context.ts";
+import { printState } from "../../lib/wire/message.ts";
+import { assertRoom } from "../refusal.ts";
+
+export function topicsRoute(context: Context): Hono {
+  return new Hono().get("/topics/:topic{.+}", async (c) => {
+    assertRoom(context);
+    const state = await context.relay.read(c.req.param("topic"));
+    const etag = `"${state.version}"`;
+    const headers = { etag, "cache-control": "no-cache" };
+    const known = c.req.header("if-none-match")?.split(",");
+    if (known?.some((tag) => tag.trim().replace(/^W\//, "") === etag)) {
+      return c.body(null, 304, headers);
+    }
+    return c.body(printState(state), 200, { ...headers, "content-type": "application/json" });
+  });
+}

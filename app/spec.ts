@@ -1,0 +1,91 @@
+/** From a hub's configuration to what the relay works with: templates compiled, contradictions refused. */
+
+import { messageOf } from "../lib/errors.ts";
+import type { HubSpec } from "../lib/feed.ts";
+import {
+  compileCall,
+  compileTopic,
+  compileValue,
+  type Parameter,
+  type ValueTemplate,
+} from "../lib/topic/template.ts";
+import type { TopicSpec } from "../lib/topic/topic.ts";
+import { type Config, ConfigError, type HubConfig, type TopicConfig } from "./config.ts";
+
+/** @throws {ConfigError} that names the hub and the topic */
+export function compileHub(path: string, hub: HubConfig, config: Config): HubSpec {
+  const events = new Map<string, ValueTemplate>();
+  const keys = new Map<string, ValueTemplate>();
+  const topics = Object.entries(hub.topics).map(([name, topic]) =>
+    at(`hubs.${path}.topics.${name}`, () => {
+      const spec = compileTopicSpec(name, topic);
+      for (const [event, template] of Object.entries(topic.events)) {
+        if (events.has(event))
+          throw new TypeError(`event "${event}" belongs to another topic already`);
+        events.set(event, compileValue(template));
+      }
+      for (const [event, template] of Object.entries(topic.key)) {
+        if (!(event in topic.events) && event !== topic.stream?.method) {
+          throw new TypeError(`key of "${event}", which is not an event of it`);
+        }
+        keys.set(event, compileValue(template));
+      }
+      return spec;
+    }),
+  );
+  return {
+    path,
+    topics,
+    events,
+    keys,
+    sharedCalls: new Map(
+      Object.entries(hub.calls).map(([method, { ttlMs }]) => [method.toLowerCase(), ttlMs]),
+    ),
+    maxTopics: config.limits.topics,
+    openTimeoutMs: config.openTimeoutMs,
+  };
+}
+
+function compileTopicSpec(name: string, topic: TopicConfig): TopicSpec {
+  if (topic.stream && (topic.join || Object.keys(topic.events).length > 0)) {
+    throw new TypeError("a stream has neither join nor events");
+  }
+  if (!topic.stream && Object.keys(topic.events).length === 0) {
+    throw new TypeError("it needs events, or a stream");
+  }
+  if (topic.leave && !topic.join) throw new TypeError("leave without join");
+  const parameters: Record<string, Parameter> = {};
+  for (const [, parameter] of name.matchAll(/\{(\w+)\}/g)) {
+    parameters[parameter as string] = compileParameter(topic.params[parameter as string]);
+  }
+  for (const parameter of Object.keys(topic.params)) {
+    if (!parameters[parameter]) throw new TypeError(`"{${parameter}}" does not stand in its name`);
+  }
+  const template = compileTopic(name, parameters);
+  const compile = (call: TopicConfig["join"]) => call && compileCall(call, template, parameters);
+  return {
+    template,
+    join: compile(topic.join),
+    leave: compile(topic.leave),
+    stream: compile(topic.stream),
+    snapshot: compile(topic.snapshot),
+    snapshotTtlMs: topic.snapshotTtlMs,
+    history: topic.history,
+    maxKeys: topic.maxKeys,
+    lingerMs: topic.lingerMs,
+  };
+}
+
+function compileParameter(parameter: TopicConfig["params"][string] | undefined): Parameter {
+  if (parameter?.type === "integer") return parameter;
+  const { pattern, maxLength } = parameter ?? { pattern: "^[A-Za-z0-9._~-]+$", maxLength: 64 };
+  return { type: "string", pattern: new RegExp(`^(?:${pattern})$`), maxLength };
+}
+
+function at<T>(field: string, compile: () => T): T {
+  try {
+    return compile();
+  } catch (error) {
+    throw new ConfigError(`Invalid configuration:\n  ${field}: ${messageOf(error)}`);
+  }
+}
