@@ -71,4 +71,4 @@ open(createTransport(find(document, "#transport", HTMLElement), open));
 startStrip(find(document, "#strip", HTMLElement), new URL("/metrics", location.origin));
 themeButton(find(document, "#theme", HTMLButtonElement));
 
-for (const host of document.querySelectorAll("[data-host]")) host.textContent = location.host;
+for (const place of document.querySelectorAll("[data-origin]")) place.textContent = location.origin;

@@ -76,7 +76,8 @@ function createCell(id: string): Cell {
       if (selection.price === price) return;
       if (price !== undefined && settled) flash(element, selection.price > price ? "up" : "down");
       price = selection.price;
-      write(value, price.toFixed(2));
+      // Four digits and two decimals are wider than a phone's cell.
+      write(value, price.toFixed(price < 1_000 ? 2 : 0));
     },
     clear() {
       price = undefined;

@@ -70,7 +70,8 @@ function createLine(item: TickerItem): HTMLElement {
   const line = stamp("line");
   line.dataset.kind = item.kind;
   write(slot(line, "kind"), item.kind);
-  write(slot(line, "text"), item.text);
+  // A score is not to be broken at its dash.
+  write(slot(line, "text"), item.text.replace(/(\d)–(?=\d)/g, "$1\u2060–\u2060"));
   return line;
 }
 

@@ -109,7 +109,9 @@ describe("a topic", () => {
           }
           ask();
         }
-        while (wire.length > 0) arrive(wire.length);
+        // An answer may make another request due, but not without end.
+        for (let round = 0; round < 3; round++) arrive(wire.length);
+        expect(wire).toEqual([]);
         for (const { list } of listeners) expect(list()).toEqual(model.items);
       }),
       { numRuns: 500 },
