@@ -1,9 +1,15 @@
 import { defineConfig } from "vitest/config";
 
-/** `fast` needs nothing but the machine; each other project is a slower suite of `.ci/run`. */
+/** Where a machine-readable report shall go, beside what is printed. */
+const report = process.env.KERYX_REPORT;
+
+/**
+ * `unit` and `conformance` need nothing that npm does not install; `system` needs the .NET SDK,
+ * Chromium and nginx.
+ */
 export default defineConfig({
   test: {
-    reporters: ["default"],
+    reporters: report ? ["default", ["json", { outputFile: report }]] : ["default"],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     projects: [

@@ -3,8 +3,9 @@
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import type { Registry } from "prom-client";
+import type { Admission } from "../lib/downstream/admission.ts";
 import type { Context } from "../lib/downstream/context.ts";
-import type { HubLimits } from "../lib/downstream/hub.ts";
+import type { Gateway } from "../lib/downstream/gateway.ts";
 import { messageOf, Refusal } from "../lib/errors.ts";
 import type { Bindings } from "./host.ts";
 import { isAllowedOrigin } from "./origin.ts";
@@ -18,13 +19,16 @@ import { wsRoute } from "./routes/ws.ts";
 export function createApp(options: {
   readonly context: Context;
   readonly metrics: Registry;
-  readonly hubLimits: HubLimits;
+  /** By the hub's path in lower case. */
+  readonly gateways: ReadonlyMap<string, Gateway>;
+  /** By the hub's path. */
+  readonly admissions: ReadonlyMap<string, Admission>;
   /** Web origins beside the relay's own. */
   readonly origins: readonly string[];
   /** The demo board, where it is wanted. */
   readonly page: Hono | undefined;
 }): Hono<{ Bindings: Bindings }> {
-  const { context, metrics, hubLimits, origins, page } = options;
+  const { context, metrics, gateways, admissions, origins, page } = options;
   const app = new Hono<{ Bindings: Bindings }>();
 
   app.use(
@@ -44,10 +48,10 @@ export function createApp(options: {
   });
 
   app.route("/", healthRoutes(context, metrics));
-  app.route("/", sseRoute(context));
-  app.route("/", wsRoute(context));
-  app.route("/", topicsRoute(context));
-  app.route("/", signalrRoutes(context, hubLimits));
+  app.route("/", sseRoute(context, admissions));
+  app.route("/", wsRoute(context, admissions));
+  app.route("/", topicsRoute(context, admissions));
+  app.route("/", signalrRoutes(context, gateways));
   if (page) app.route("/", page);
 
   app.onError((error, c) => {

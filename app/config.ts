@@ -80,10 +80,32 @@ const hub = z.strictObject({
   /** Sent with the relay's own negotiate and upgrade. */
   headers: z.record(z.string(), z.string()).default({}),
   topics: z.record(z.string(), topic).default({}),
-  /** By method: calls that clients share. */
+  /** By method, for SignalR clients; `"*"` is every method that is declared nowhere. */
   calls: z
-    .record(z.string(), z.strictObject({ share: z.literal(true), ttlMs: ms(250, 0, 60_000) }))
+    .record(
+      z.string(),
+      z.union([
+        z.literal("private"),
+        z.literal("deny"),
+        z.strictObject({ share: z.literal(true), ttlMs: ms(250, 0, 60_000) }),
+      ]),
+    )
     .default({}),
+  /** When a SignalR client's private connection to the origin is opened. */
+  privateLane: z.enum(["eager", "lazy", "off"]).default("eager"),
+  /** Who may watch: whom the origin's negotiate accepts, or everybody. */
+  access: z.enum(["origin", "public"]).default("origin"),
+  /** How long the origin's word on a credential holds. */
+  accessTtlMs: ms(10_000, 0, 3_600_000),
+  /** Headers that are credentials, beside `Authorization` and cookies. */
+  credentialHeaders: z.array(z.string().toLowerCase()).default([]),
+  /** What SignalR clients are offered. */
+  transports: z
+    .array(z.enum(["WebSockets", "ServerSentEvents", "LongPolling"]))
+    .min(1)
+    .default(["WebSockets", "ServerSentEvents", "LongPolling"]),
+  /** Whether SignalR clients may agree on stateful reconnect. */
+  statefulReconnect: z.boolean().default(true),
 });
 
 const config = z.strictObject({
@@ -93,6 +115,8 @@ const config = z.strictObject({
   host: z.string().default("0.0.0.0"),
   /** By path on the relay. */
   hubs: z.record(z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path"), hub),
+  /** Signs connection tokens; isolates that share it know each other's. A random one when it is not said. */
+  secret: z.string().min(16).optional(),
   /** Web origins, beside the relay's own, whose pages may connect, such as `https://example.com`. */
   origins: z.array(z.url()).default([]),
   /** Every plain client hears something this often. */
@@ -120,6 +144,12 @@ const config = z.strictObject({
       keepAliveMs: ms(15_000, 100),
       clientTimeoutMs: ms(30_000, 200),
       handshakeTimeoutMs: ms(15_000, 100),
+      /** A poll is answered without data after this. */
+      pollTimeoutMs: ms(90_000, 100),
+      /** An unclaimed negotiation, a missing poll, a lost stateful socket are given up after this. */
+      disconnectTimeoutMs: ms(15_000, 100),
+      /** How long an old socket may take to go when its client has come back on another. */
+      closeTimeoutMs: ms(5_000, 0),
     })
     .prefault({}),
   upstream: z
@@ -169,7 +199,7 @@ export function parseConfig(input: unknown): Config {
 
 /**
  * Reads the configuration that the environment names: `KERYX_CONFIG` a file, or `KERYX_ORIGIN` the
- * URL of one hub; `PORT` and `HOST` go before what it says.
+ * URL of one hub; `PORT`, `HOST` and `KERYX_SECRET` go before what it says.
  * @param fallback used when neither is set
  * @throws {ConfigError}
  */
@@ -177,7 +207,7 @@ export async function loadConfig(
   host: Pick<Host, "env" | "workingDirectory" | "readFile">,
   fallback?: ConfigInput,
 ): Promise<Config> {
-  const { KERYX_CONFIG, KERYX_ORIGIN, PORT, HOST } = host.env;
+  const { KERYX_CONFIG, KERYX_ORIGIN, KERYX_SECRET, PORT, HOST } = host.env;
   let input: unknown = fallback;
   if (KERYX_CONFIG) input = await readConfigFile(host, KERYX_CONFIG);
   else if (KERYX_ORIGIN) input = { hubs: { [hubPath(KERYX_ORIGIN)]: { origin: KERYX_ORIGIN } } };
@@ -190,6 +220,7 @@ export async function loadConfig(
     ...(input as object),
     ...(PORT ? { port: /^\d+$/.test(PORT) ? Number(PORT) : PORT } : {}),
     ...(HOST ? { host: HOST } : {}),
+    ...(KERYX_SECRET ? { secret: KERYX_SECRET } : {}),
   });
 }
 

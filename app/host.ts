@@ -1,12 +1,9 @@
 /** What the app asks of a runtime. Each file in `entry/` makes one of these and calls `run`. */
 
-import type { Dial, Upgrade } from "../lib/socket.ts";
+import type { Bindings } from "../lib/downstream/endpoint.ts";
+import type { Dial } from "../lib/socket.ts";
 
-/** What a request's handler is given beside the request. */
-export interface Bindings {
-  /** Present when the request asks for a WebSocket. */
-  readonly upgrade: Upgrade | undefined;
-}
+export type { Bindings };
 
 export type Fetch = (request: Request, bindings: Bindings) => Response | Promise<Response>;
 

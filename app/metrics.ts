@@ -22,6 +22,12 @@ const COUNTERS: readonly [keyof Stats, name: string, help: string][] = [
   ["upstreamJoins", "upstream_joins_total", "Joins and streams that origins accepted"],
   ["upstreamLeaves", "upstream_leaves_total", "Leaves and cancelled streams"],
   ["upstreamInvocations", "upstream_invocations_total", "Invocations sent to origins"],
+  ["privateConnects", "private_connects_total", "Private connections that were opened"],
+  [
+    "privateUnneeded",
+    "private_unneeded_total",
+    "Private connections that ended without having carried anything",
+  ],
   ["unmatchedPushes", "unmatched_pushes_total", "Pushes that belong to no declared topic"],
   ["unwatchedPushes", "unwatched_pushes_total", "Pushes for a topic that nobody watches here"],
   ["malformedMessages", "malformed_messages_total", "Messages of origins that could not be read"],
@@ -72,12 +78,23 @@ export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): R
     },
   });
   new Gauge({
-    name: "keryx_topics",
-    help: "Topics that are subscribed upstream now",
-    labelNames: ["hub"],
+    name: "keryx_private_connections",
+    help: "Private connections to origins now; they count as upstream connections, too",
     registers,
     collect() {
-      for (const feed of relay.feeds.values()) this.set({ hub: feed.spec.path }, feed.topicCount);
+      this.set(stats.privateConnections);
+    },
+  });
+  new Gauge({
+    name: "keryx_topics",
+    help: "Topics that are subscribed upstream now",
+    labelNames: ["hub", "protocol"],
+    registers,
+    collect() {
+      for (const { spec, json, messagepack } of relay.hubs.values()) {
+        this.set({ hub: spec.path, protocol: "json" }, json.topicCount);
+        this.set({ hub: spec.path, protocol: "messagepack" }, messagepack.topicCount);
+      }
     },
   });
   return registry;

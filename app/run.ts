@@ -1,24 +1,15 @@
 /** The program: from a runtime and its environment to a relay that serves, until it is told to stop. */
 
 import { type Logger, pino, stdTimeFunctions } from "pino";
-import { systemClock } from "../lib/clock.ts";
 import type { Context } from "../lib/downstream/context.ts";
-import { createSessions } from "../lib/downstream/sessions.ts";
 import { messageOf } from "../lib/errors.ts";
-import { createFanout } from "../lib/fanout/fanout.ts";
-import { createFeed } from "../lib/feed.ts";
-import { createRelay } from "../lib/relay.ts";
-import { createStats } from "../lib/stats.ts";
-import { createSignalRSource } from "../lib/upstream/signalr.ts";
-import { createWheel } from "../lib/wheel.ts";
-import { jsonProtocol } from "../lib/wire/json.ts";
 import { createApp } from "./app.ts";
+import { build } from "./build.ts";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { startDemo } from "./demo/demo.ts";
 import type { Host, Listening } from "./host.ts";
 import { createMetrics } from "./metrics.ts";
 import { pageRoutes } from "./routes/page.ts";
-import { compileHub } from "./spec.ts";
 
 /** Sockets that were told to close get this long, ms, before the process ends. */
 const CLOSE_GRACE_MS = 500;
@@ -52,11 +43,12 @@ async function start(host: Host, log: Logger): Promise<void> {
   const isConfigured = Boolean(host.env.KERYX_CONFIG || host.env.KERYX_ORIGIN);
   const demo = isDev && !isConfigured ? await startDemo(host, log) : undefined;
   const config = await loadConfig(host, demo?.config);
-  const context = createContext(host, config, log);
+  const { context, gateways, admissions } = build(config, host, log);
   const app = createApp({
     context,
     metrics: createMetrics(context.stats, context.sessions, context.relay),
-    hubLimits: { ...config.signalr, messageBytes: config.limits.messageBytes },
+    gateways,
+    admissions,
     origins: isDev
       ? [...config.origins, "http://localhost:*", "http://127.0.0.1:*"]
       : config.origins,
@@ -79,54 +71,6 @@ async function start(host: Host, log: Logger): Promise<void> {
       .then(() => demo?.stop())
       .then(() => host.exit(0));
   });
-}
-
-function createContext(host: Host, config: Config, log: Logger): Context {
-  const stats = createStats();
-  const clock = systemClock;
-  const random = Math.random;
-  const { limits, upstream, heartbeatMs } = config;
-  const fanout = createFanout({ clock, stats, maxQueueBytes: limits.queueBytes });
-  const relay = createRelay({
-    fanout,
-    stats,
-    createFeeds: (onEnded) =>
-      Object.entries(config.hubs).map(([path, hub]) => {
-        const { accessToken } = hub;
-        const createSource = (listener: Parameters<typeof createSignalRSource<string>>[1]) =>
-          createSignalRSource(
-            {
-              url: hub.origin,
-              protocol: jsonProtocol,
-              connection: {
-                fetch,
-                dial: host.dial,
-                headers: hub.headers,
-                accessToken: async () =>
-                  typeof accessToken === "function" ? accessToken() : accessToken,
-                handshakeTimeoutMs: upstream.handshakeTimeoutMs,
-                keepAliveMs: upstream.keepAliveMs,
-                serverTimeoutMs: upstream.serverTimeoutMs,
-                maxMessageBytes: upstream.messageBytes,
-              },
-              backoff: { minMs: upstream.backoffMinMs, maxMs: upstream.backoffMaxMs },
-              stableMs: 5_000,
-              maxJoinsInFlight: upstream.joinsInFlight,
-              maxInvocations: upstream.callsInFlight,
-              clock,
-              random,
-              stats,
-              log,
-            },
-            listener,
-          );
-        const spec = compileHub(path, hub, config);
-        return createFeed(spec, { createSource, onEnded, fanout, clock, random, stats, log });
-      }),
-  });
-  const sessions = createSessions({ maxConnections: limits.connections, random });
-  const wheel = createWheel(clock);
-  return { relay, sessions, stats, log, clock, wheel, random, limits, heartbeatMs };
 }
 
 /** Everybody is told to come back elsewhere, each at a time of its own, before the door closes. */

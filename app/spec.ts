@@ -33,14 +33,21 @@ export function compileHub(path: string, hub: HubConfig, config: Config): HubSpe
       return spec;
     }),
   );
+  const sharedCalls = new Map<string, number>();
+  const methods = new Map<string, "private" | "deny">();
+  for (const [method, policy] of Object.entries(hub.calls)) {
+    if (typeof policy === "string") methods.set(method.toLowerCase(), policy);
+    else sharedCalls.set(method.toLowerCase(), policy.ttlMs);
+  }
   return {
     path,
     topics,
     events,
     keys,
-    sharedCalls: new Map(
-      Object.entries(hub.calls).map(([method, { ttlMs }]) => [method.toLowerCase(), ttlMs]),
-    ),
+    sharedCalls,
+    methods,
+    undeclared: methods.get("*") ?? "private",
+    privateLane: hub.privateLane,
     maxTopics: config.limits.topics,
     openTimeoutMs: config.openTimeoutMs,
   };

@@ -28,6 +28,11 @@ export interface HubSpec {
   readonly keys: ReadonlyMap<string, ValueTemplate>;
   /** By method in lower case: calls that clients share, and for how long an answer serves, ms. */
   readonly sharedCalls: ReadonlyMap<string, number>;
+  /** By method in lower case, what becomes of other calls; `undeclared` of those that it lacks. */
+  readonly methods: ReadonlyMap<string, "private" | "deny">;
+  readonly undeclared: "private" | "deny";
+  /** When a SignalR client's private connection is opened: with its own, when needed, or never. */
+  readonly privateLane: "eager" | "lazy" | "off";
   /** Topics of this hub at once. */
   readonly maxTopics: number;
   /** How long an opening waits for the origin, ms. */
@@ -89,10 +94,15 @@ export interface Feed<R extends Raw> {
   call(method: string, args: readonly unknown[], maxAgeMs: number): Promise<Answer<R>>;
 }
 
+/** How long an on-demand connection outlives its last use, ms. */
+const IDLE_MS = 5_000;
+
 export function createFeed<R extends Raw>(
   spec: HubSpec,
   options: {
     createSource(listener: SourceListener<R>): Source<R>;
+    /** Whether it connects only while a topic is watched, or something has been asked. */
+    readonly onDemand?: boolean;
     /** Called after a topic was ended by the origin and its audience was told: forget it. */
     onEnded(entry: Entry): void;
     readonly fanout: Fanout;
@@ -102,17 +112,22 @@ export function createFeed<R extends Raw>(
     readonly log: Log;
   },
 ): Feed<R> {
-  const { fanout, clock, stats, log, onEnded } = options;
+  const { fanout, clock, stats, log, onEnded, onDemand = false } = options;
   const entries = new Map<string, OwnEntry>();
   const epoch = createEpoch(options.random);
   let sequence = 0;
   let lastMessageAt: number | undefined;
+  /** Called when the connection is there. */
+  const connecting = new Set<() => void>();
+  let idle: Timer | undefined;
 
   const source = options.createSource({
     heard() {
       lastMessageAt = clock.now();
     },
-    up() {},
+    up() {
+      for (const check of [...connecting]) check();
+    },
     down(reason) {
       log.warn({ hub: spec.path, reason, topics: entries.size }, "upstream lost");
       calls.clear();
@@ -260,6 +275,29 @@ export function createFeed<R extends Raw>(
     });
   }
 
+  /** Waits for the connection, but no longer than `openTimeoutMs`. */
+  function connect(): Promise<void> {
+    source.start();
+    return new Promise((resolve) => {
+      const finish = () => {
+        timer.cancel();
+        connecting.delete(finish);
+        resolve();
+      };
+      const timer = clock.after(spec.openTimeoutMs, finish);
+      connecting.add(finish);
+    });
+  }
+
+  /** A connection that is there on demand goes when nothing has been wanted for a while. */
+  function rest(): void {
+    if (!onDemand || entries.size > 0) return;
+    idle?.cancel();
+    idle = clock.after(IDLE_MS, () => {
+      if (entries.size === 0) void source.stop();
+    });
+  }
+
   function own(entry: Entry): OwnEntry {
     return entry as OwnEntry; // entries are made here only
   }
@@ -314,6 +352,7 @@ export function createFeed<R extends Raw>(
           ended: undefined,
         };
         entries.set(name, entry);
+        if (onDemand) source.start();
         source.join(entry.topic);
       }
       entry.linger?.cancel();
@@ -328,6 +367,7 @@ export function createFeed<R extends Raw>(
       entry.linger = clock.after(entry.topic.spec.lingerMs, () => {
         entries.delete(entry.topic.name);
         source.leave(entry.topic);
+        rest();
       });
     },
 
@@ -373,6 +413,13 @@ export function createFeed<R extends Raw>(
       return messages;
     },
 
-    call: calls.ask,
+    async call(method, args, maxAgeMs) {
+      if (onDemand && !source.connected) await connect();
+      try {
+        return await calls.ask(method, args, maxAgeMs);
+      } finally {
+        rest();
+      }
+    },
   };
 }

@@ -7,13 +7,22 @@ import { Refusal } from "./errors.ts";
 import type { Audience, Fanout, Subscriber } from "./fanout/fanout.ts";
 import { type Format, renderAll } from "./fanout/format.ts";
 import type { Sink } from "./fanout/sink.ts";
-import type { Entry, Feed } from "./feed.ts";
+import type { Entry, Feed, HubSpec } from "./feed.ts";
 import { byteLength } from "./socket.ts";
 import type { Stats } from "./stats.ts";
 import type { Message, Notice, Publication } from "./topic/publication.ts";
 import { isTopicName, type Parameters } from "./topic/template.ts";
 import type { TopicSpec } from "./topic/topic.ts";
-import type { Raw } from "./wire/hub.ts";
+import type { HubProtocol, Raw } from "./wire/hub.ts";
+
+/** A hub, with a feed for each hub protocol. */
+export interface Hub {
+  readonly spec: HubSpec;
+  /** The feed of the plain protocols and of SignalR clients that speak JSON. */
+  readonly json: Feed<string>;
+  /** Of SignalR clients that speak MessagePack; it connects when one of them watches. */
+  readonly messagepack: Feed<Uint8Array>;
+}
 
 /** One topic that a client wants. */
 export interface Request {
@@ -26,6 +35,8 @@ export interface Request {
 export interface Subscriptions {
   readonly size: number;
   has(topic: string): boolean;
+  /** Whether it gets this topic's publications now, as they come from the origin. */
+  isLive(topic: string): boolean;
   /**
    * Subscribes, all or nothing: sends each topic's opening once the state of all is there, and then
    * what comes. What is subscribed already is opened anew.
@@ -56,20 +67,23 @@ export interface State {
 }
 
 export interface Relay {
-  /** The feed that plain clients get of each hub, by the hub's path in lower case. */
-  readonly feeds: ReadonlyMap<string, Feed<string>>;
+  /** By path in lower case. */
+  readonly hubs: ReadonlyMap<string, Hub>;
+  /** Connects to the origins. */
   start(): void;
   /** Leaves the origins. */
   stop(): Promise<void>;
   /**
-   * The declared topic of this name.
+   * The declared topic of this name, in the feed of a hub protocol.
    * @throws {Refusal} `invalid_topic` or `unknown_topic`
    */
-  find(topic: string): Found;
+  find(topic: string, protocol?: ProtocolName): Found;
   /** Prepares the subscriptions of one connection. */
   subscriptions(options: {
     readonly sink: Sink;
     readonly format: Format;
+    /** Whose feed it gets; JSON unless it is said. */
+    readonly protocol?: ProtocolName;
     readonly maxTopics: number;
     /** The client does not keep up: its connection SHOULD be closed. */
     onSlow(): void;
@@ -80,14 +94,16 @@ export interface Relay {
   read(topic: string): Promise<State>;
 }
 
+export type ProtocolName = HubProtocol<Raw>["name"];
+
 export interface Found {
-  readonly feed: Feed<string>;
+  readonly feed: Feed<Raw>;
   readonly spec: TopicSpec;
   readonly parameters: Parameters;
 }
 
 interface Held {
-  readonly feed: Feed<string>;
+  readonly feed: Feed<Raw>;
   readonly entry: Entry;
   /** The last request for it: an earlier one that is still waiting gives way. */
   request: object;
@@ -103,12 +119,12 @@ interface OwnSubscriber extends Subscriber {
 export function createRelay(options: {
   readonly fanout: Fanout;
   readonly stats: Stats;
-  /** Makes the feeds; each reports topics that its origin has ended. */
-  createFeeds(onEnded: (entry: Entry) => void): readonly Feed<string>[];
+  /** Makes the hubs; their feeds report topics that the origin has ended. */
+  createHubs(onEnded: (entry: Entry) => void): readonly Hub[];
 }): Relay {
   const { fanout, stats } = options;
-  const feeds = new Map(
-    options.createFeeds(onEnded).map((feed) => [feed.spec.path.toLowerCase(), feed]),
+  const hubs = new Map(
+    options.createHubs(onEnded).map((hub) => [hub.spec.path.toLowerCase(), hub]),
   );
 
   function onEnded(entry: Entry): void {
@@ -116,28 +132,29 @@ export function createRelay(options: {
     for (const member of fanout.members(entry.audience)) (member as OwnSubscriber).drop(entry);
   }
 
-  function find(topic: string): Found {
+  function find(topic: string, protocol: ProtocolName = "json"): Found {
     if (!isTopicName(topic)) {
       throw new Refusal("invalid_topic", `"${topic.slice(0, 128)}" is not a topic name`, topic);
     }
-    for (const feed of feeds.values()) {
-      const found = feed.find(topic);
-      if (found) return { feed, ...found };
+    for (const hub of hubs.values()) {
+      const found = hub[protocol].find(topic);
+      if (found) return { feed: hub[protocol], ...found };
     }
     throw new Refusal("unknown_topic", `No hub declares a topic "${topic}"`, topic);
   }
 
   return {
-    feeds,
+    hubs,
     start() {
-      for (const feed of feeds.values()) feed.start();
+      for (const hub of hubs.values()) hub.json.start();
     },
     async stop() {
-      await Promise.all([...feeds.values()].map((feed) => feed.stop()));
+      const feeds = [...hubs.values()].flatMap((hub) => [hub.json, hub.messagepack]);
+      await Promise.all(feeds.map((feed) => feed.stop()));
     },
     find,
 
-    subscriptions({ sink, format, maxTopics, onSlow, onEnded }) {
+    subscriptions({ sink, format, protocol, maxTopics, onSlow, onEnded }) {
       const topics = new Map<string, Held>();
       let closed = false;
       const subscriber: OwnSubscriber = {
@@ -155,11 +172,12 @@ export function createRelay(options: {
       };
 
       function say(messages: readonly Message[]): void {
-        const frame = renderAll(format, messages);
-        if (frame === undefined) return;
-        stats.deliveries += messages.length;
-        stats.sentBytes += byteLength(frame);
-        sink.send(frame); // whether it keeps up is judged by fan-out, once its opening has had time
+        const batch = renderAll(format, messages);
+        if (batch === undefined) return;
+        stats.deliveries += batch.count;
+        stats.sentBytes += byteLength(batch.frame);
+        // Whether it keeps up is judged by fan-out, once the opening has had time.
+        sink.send(batch.frame, batch.count);
       }
 
       function place(): void {
@@ -210,9 +228,16 @@ export function createRelay(options: {
           return topics.size;
         },
         has: (topic) => topics.has(topic),
+        isLive(topic) {
+          const held = topics.get(topic);
+          return held?.placed === true && held.entry.topic.state === "live";
+        },
 
         open(requests) {
-          const founds = requests.map((request) => ({ ...request, ...find(request.topic) }));
+          const founds = requests.map((request) => ({
+            ...request,
+            ...find(request.topic, protocol),
+          }));
           const batch = hold(founds, requests);
           const since = new Map(requests.map((request) => [request.topic, request.since]));
 
@@ -245,7 +270,7 @@ export function createRelay(options: {
 
         async join(topic) {
           const request = {};
-          const [held] = hold([{ topic, ...find(topic) }], request) as [Held];
+          const [held] = hold([{ topic, ...find(topic, protocol) }], request) as [Held];
           try {
             const result = await held.feed.joined(held.entry);
             if (closed || topics.get(topic) !== held) return result;

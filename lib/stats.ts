@@ -41,6 +41,12 @@ export interface Stats {
   /** Shared calls that clients made, and how many of them went to an origin. */
   sharedCalls: number;
   sharedCallsUpstream: number;
+  /** Private connections to origins that are open. */
+  privateConnections: number;
+  /** Private connections that were opened, ever. */
+  privateConnects: number;
+  /** Clients that have gone, whose private connection carried nothing beside pings. */
+  privateUnneeded: number;
 }
 
 export function createStats(): Stats {
@@ -67,5 +73,8 @@ export function createStats(): Stats {
     refusals: 0,
     sharedCalls: 0,
     sharedCallsUpstream: 0,
+    privateConnections: 0,
+    privateConnects: 0,
+    privateUnneeded: 0,
   };
 }

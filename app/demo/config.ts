@@ -29,6 +29,8 @@ export function demoConfig(origin: string): ConfigInput {
           announcements: { events: { Announcement: "announcements" } },
         },
         calls: { GetMatch: { share: true, ttlMs: 250 } },
+        // Who only watches needs no connection of its own; who places a bet gets one then.
+        privateLane: "lazy",
       },
     },
   };

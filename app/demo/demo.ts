@@ -3,6 +3,8 @@
 import { Hono } from "hono";
 import { systemClock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
+import { jsonProtocol } from "../../lib/wire/json.ts";
+import { messagepackProtocol } from "../../lib/wire/messagepack.ts";
 import { ConfigError, type ConfigInput } from "../config.ts";
 import type { Bindings, Host } from "../host.ts";
 import { demoConfig } from "./config.ts";
@@ -24,6 +26,7 @@ export async function startDemo(host: Host, log: Log): Promise<Demo> {
     clock: systemClock,
     seed: readNumber(host, "ORIGIN_SEED", 1),
     speed: readNumber(host, "ORIGIN_SPEED", 60),
+    protocols: [jsonProtocol, messagepackProtocol],
   });
   const app = createOriginApp(hub);
   const listening = await host.serve({

@@ -92,13 +92,13 @@ export function createDispatcher<Caller>(options: DispatchOptions<Caller>): HubH
     const found = find(target, values);
     if ("error" in found) return refuse(found.error);
     const { name, bound } = found;
-    if (bound.kind === "stream") return refuse(wrongKind(target, "streaming", "non-streaming"));
-    if (streamIds) return refuse(thrown(target, unexpectedStreams(streamIds)));
+    if (bound.kind === "stream") return refuse(wrongKind(name, "streaming", "non-streaming"));
+    if (streamIds) return refuse(thrown(name, unexpectedStreams(streamIds)));
     onCall(name);
     try {
       complete(invocationId, { result: protocol.encode(bound.run(caller)) });
     } catch (error) {
-      refuse(thrown(target, error));
+      refuse(thrown(name, error));
     }
   }
 
@@ -111,11 +111,11 @@ export function createDispatcher<Caller>(options: DispatchOptions<Caller>): HubH
     const found = find(target, values);
     if ("error" in found) return refuse(found.error);
     const { name, bound } = found;
-    if (bound.kind === "call") return refuse(wrongKind(target, "non-streaming", "streaming"));
-    if (streamIds) return refuse(thrown(target, unexpectedStreams(streamIds)));
+    if (bound.kind === "call") return refuse(wrongKind(name, "non-streaming", "streaming"));
+    if (streamIds) return refuse(thrown(name, unexpectedStreams(streamIds)));
     if (streams.size >= maxStreams) {
       const error = new HubException(`Cannot have more than ${maxStreams} streams`);
-      return refuse(thrown(target, error));
+      return refuse(thrown(name, error));
     }
     onCall(name);
     try {
@@ -129,7 +129,7 @@ export function createDispatcher<Caller>(options: DispatchOptions<Caller>): HubH
       });
       streams.set(invocationId, end);
     } catch (error) {
-      refuse(thrown(target, error));
+      refuse(thrown(name, error));
     }
   }
 
@@ -141,17 +141,17 @@ export function createDispatcher<Caller>(options: DispatchOptions<Caller>): HubH
     complete(invocationId, {});
   }
 
+  /** Errors name a method as it is declared, and one that does not exist as the caller wrote it. */
   function find(
     target: string,
     values: readonly unknown[],
   ): { readonly name: string; readonly bound: Bound<Caller> } | { readonly error: string } {
-    const failed = `Failed to invoke '${target}' due to an error on the server.`;
     for (const [name, method] of Object.entries(methods)) {
       if (name.toLowerCase() !== target.toLowerCase()) continue;
       const bound = method.bind(values);
-      return bound ? { name, bound } : { error: failed };
+      return bound ? { name, bound } : { error: failed(name) };
     }
-    return { error: `${failed} HubException: Method does not exist.` };
+    return { error: `${failed(target)} HubException: Method does not exist.` };
   }
 
   return {
@@ -174,10 +174,14 @@ export function createDispatcher<Caller>(options: DispatchOptions<Caller>): HubH
   };
 }
 
+function failed(name: string): string {
+  return `Failed to invoke '${name}' due to an error on the server.`;
+}
+
 type Kind = "streaming" | "non-streaming";
 
-function wrongKind(target: string, method: Kind, invocation: Kind): string {
-  return `The client attempted to invoke the ${method} '${target}' method with a ${invocation} invocation.`;
+function wrongKind(name: string, method: Kind, invocation: Kind): string {
+  return `The client attempted to invoke the ${method} '${name}' method with a ${invocation} invocation.`;
 }
 
 function unexpectedStreams(streamIds: readonly string[]): HubException {
@@ -185,7 +189,7 @@ function unexpectedStreams(streamIds: readonly string[]): HubException {
 }
 
 /** Only a {@link HubException} may tell what went wrong. */
-function thrown(target: string, error: unknown): string {
-  const text = `An unexpected error occurred invoking '${target}' on the server.`;
+function thrown(name: string, error: unknown): string {
+  const text = `An unexpected error occurred invoking '${name}' on the server.`;
   return error instanceof HubException ? `${text} HubException: ${error.message}` : text;
 }

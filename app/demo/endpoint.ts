@@ -20,11 +20,11 @@ import { parseNegotiateVersion, printNegotiateResponse } from "../../lib/wire/ne
 export interface EndpointOptions {
   readonly clock: Clock;
   readonly limits: HubLimits;
-  readonly protocols: readonly HubProtocol<string>[];
+  readonly protocols: readonly HubProtocol<Raw>[];
   /** Connections and negotiated ids at one time; more are answered 503. */
   readonly maxConnections: number;
   /** Called after each good handshake. @returns who listens to the connection from then on */
-  open(connection: HubConnection<Raw>, transport: HubTransport): HubHandler<Raw>;
+  open(connection: HubConnection<Raw>): HubHandler<Raw>;
 }
 
 /** Answers requests; they may come under any path. */
@@ -110,16 +110,20 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   function accept(token: string, upgrade: Upgrade): Response {
     return upgrade((socket) => {
       const transport: HubTransport = {
-        send(frame) {
-          const kept = socket.send(frame);
-          if (!kept && socket.bufferedBytes > MAX_BUFFERED_BYTES) {
-            receiver.close({ error: "Connection closed with an error.", allowReconnect: true });
-          }
-          return kept;
+        kind: "websocket",
+        sink: {
+          send(frame) {
+            const kept = socket.send(frame);
+            if (!kept && socket.bufferedBytes > MAX_BUFFERED_BYTES) {
+              receiver.close({ error: "Connection closed with an error.", allowReconnect: true });
+            }
+            return kept;
+          },
+          get bufferedBytes() {
+            return socket.bufferedBytes;
+          },
         },
-        get bufferedBytes() {
-          return socket.bufferedBytes;
-        },
+        wrap: (messages) => messages,
         close() {
           sockets.delete(token);
           socket.close(1000);
@@ -131,7 +135,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
         wheel,
         now: clock.now,
         limits,
-        open: (connection) => open(connection, transport),
+        open,
       });
       sockets.set(token, () => receiver.close({ allowReconnect: true }));
       if (stopped) sockets.get(token)?.();

@@ -4,12 +4,7 @@
  */
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
-import type {
-  HubConnection,
-  HubHandler,
-  HubLimits,
-  HubTransport,
-} from "../../lib/downstream/hub.ts";
+import type { HubConnection, HubHandler, HubLimits } from "../../lib/downstream/hub.ts";
 import type { HubProtocol, Raw } from "../../lib/wire/hub.ts";
 import { jsonProtocol } from "../../lib/wire/json.ts";
 import {
@@ -43,7 +38,7 @@ export interface DemoHubOptions {
   /** Timers and limits of a connection. Default: those of ASP.NET Core. */
   readonly limits?: HubLimits;
   /** Hub protocols it speaks. Default: JSON. */
-  readonly protocols?: readonly HubProtocol<string>[];
+  readonly protocols?: readonly HubProtocol<Raw>[];
 }
 
 /** The origin as its server sees it. To stop it makes time stand still, too. */
@@ -192,9 +187,9 @@ export function createDemoHub(options: DemoHubOptions): DemoHub {
     }
   }
 
-  function open(connection: HubConnection<Raw>, transport: HubTransport): HubHandler<Raw> {
+  function open(connection: HubConnection<Raw>): HubHandler<Raw> {
     const member: Member = {
-      send: (rendering) => void transport.send(rendering(connection.protocol)),
+      send: (rendering) => connection.pass(rendering(connection.protocol), true),
     };
     members.add(member);
     connectionsTotal++;

@@ -47,6 +47,9 @@ async function serve(options: {
                 return new Response("Not a WebSocket handshake", { status: 400 });
               }
             : undefined,
+        get address() {
+          return server.requestIP(request)?.address;
+        },
       };
       return options.fetch(request, bindings);
     },

@@ -46,7 +46,7 @@ function serve(options: {
             },
           }),
       },
-      (request) => {
+      (request, { remoteAddr }) => {
         const bindings: Bindings = {
           upgrade:
             request.headers.get("upgrade")?.toLowerCase() === "websocket"
@@ -56,6 +56,7 @@ function serve(options: {
                   return response;
                 }
               : undefined,
+          address: "hostname" in remoteAddr ? remoteAddr.hostname : undefined,
         };
         return options.fetch(request, bindings);
       },

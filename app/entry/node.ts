@@ -62,7 +62,8 @@ function serve(options: {
   fetch: Fetch;
 }): Promise<Listening> {
   const server = createAdaptorServer({
-    fetch: (request) => options.fetch(request, { upgrade: undefined }) as Promise<Response>,
+    fetch: (request, { incoming }) =>
+      options.fetch(request, { upgrade: undefined, address: incoming.socket.remoteAddress }),
   }) as Server;
   // What is larger than a session takes is still read, so that the session can say so.
   const sockets = new WebSocketServer({ noServer: true, maxPayload: 16 * 1024 * 1024 });
@@ -123,7 +124,10 @@ async function upgrade(
     method: incoming.method ?? "GET",
     headers,
   });
-  const response = await fetch(request, { upgrade: isWebSocket ? accept : undefined });
+  const response = await fetch(request, {
+    upgrade: isWebSocket ? accept : undefined,
+    address: incoming.socket.remoteAddress,
+  });
   if (accepted) {
     const { listener } = { listener: accepted };
     sockets.handleUpgrade(incoming, stream, head, (ws) => listen(ws, listener));

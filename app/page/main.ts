@@ -19,6 +19,7 @@ const health = createHealth(
   find(document, "#health", HTMLElement),
   find(document, "#notice", HTMLElement),
 );
+const transports = createTransport(find(document, "#transport", HTMLElement), open);
 
 const takers = new Map<string, (update: Update) => void>();
 for (let id = 1; id <= MATCH_COUNT; id++) {
@@ -63,11 +64,12 @@ function note(name: string, update: Update): void {
 
 function tell(): void {
   if (feed === undefined) return;
+  transports.mark(feed.status.state === "open" ? feed.status.transport : undefined);
   health(describe(feed.status, { topics: topics.values(), heardAt, now: Date.now() }));
 }
 
 setInterval(tell, CLOCK_MS);
-open(createTransport(find(document, "#transport", HTMLElement), open));
+open(transports.chosen);
 startStrip(find(document, "#strip", HTMLElement), new URL("/metrics", location.origin));
 themeButton(find(document, "#theme", HTMLButtonElement));
 

@@ -30,6 +30,8 @@ export function createMarket(root: HTMLElement): MarketCells {
     show(market, settled) {
       // A market comes as a new object whenever anything in it changed, and only then.
       if (market === shown) return;
+      // Over 2.5 goals and over 3.5 are two things: neither is the other's price gone up.
+      const comparable = settled && market?.name === shown?.name;
       shown = market;
       if (market === undefined) {
         for (const cell of cells) cell.clear();
@@ -43,7 +45,7 @@ export function createMarket(root: HTMLElement): MarketCells {
       const ids = market.selections.map((selection) => selection.id);
       if (ids.join() !== cells.map((cell) => cell.id).join()) rebuild(ids);
       for (const [index, selection] of market.selections.entries()) {
-        cells[index]?.show(selection, { line: lineOf(market), settled });
+        cells[index]?.show(selection, { line: lineOf(market), comparable });
       }
     },
   };
@@ -54,7 +56,7 @@ type Selection = Market["selections"][number];
 interface Cell {
   readonly id: string;
   readonly element: HTMLElement;
-  show(selection: Selection, how: { line: string; settled: boolean }): void;
+  show(selection: Selection, how: { line: string; comparable: boolean }): void;
   clear(): void;
 }
 
@@ -68,13 +70,14 @@ function createCell(id: string): Cell {
   return {
     id,
     element,
-    show(selection, { line: text, settled }) {
+    show(selection, { line: text, comparable }) {
       // Short enough for a cell; a selection that is not of the contract keeps its name.
       write(pick, PICKS[id] ?? selection.name);
       write(line, text);
       element.title = selection.name;
       if (selection.price === price) return;
-      if (price !== undefined && settled) flash(element, selection.price > price ? "up" : "down");
+      if (price !== undefined && comparable)
+        flash(element, selection.price > price ? "up" : "down");
       price = selection.price;
       // Four digits and two decimals are wider than a phone's cell.
       write(value, price.toFixed(price < 1_000 ? 2 : 0));

@@ -109,14 +109,22 @@ function soFar(value: number | undefined): string {
   return value === undefined ? "" : `${count(value)} so far`;
 }
 
-const SHORT: Readonly<Record<string, string>> = { websocket: "WS", sse: "SSE" };
-
+/** `812 WS · 436 SSE`, most first. */
 function byTransport(samples: readonly Sample[]): string {
-  return samples
-    .filter((sample) => sample.name === "keryx_clients" && sample.value > 0)
-    .sort((a, b) => b.value - a.value)
-    .map(({ labels: { transport = "other" }, value }) => {
-      return `${count(value)} ${SHORT[transport] ?? transport}`;
-    })
+  const sums = new Map<string, number>();
+  for (const { name, labels, value } of samples) {
+    if (name !== "keryx_clients" || !(value > 0)) continue;
+    const kind = short(labels.transport);
+    sums.set(kind, (sums.get(kind) ?? 0) + value);
+  }
+  return [...sums]
+    .sort(([, a], [, b]) => b - a)
+    .map(([kind, sum]) => `${count(sum)} ${kind}`)
     .join(" · ");
+}
+
+/** All of SignalR's transports are one here. */
+function short(transport = "other"): string {
+  if (transport.startsWith("signalr")) return "SignalR";
+  return { websocket: "WS", sse: "SSE" }[transport] ?? transport;
 }

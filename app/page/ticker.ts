@@ -4,8 +4,8 @@ import { DASH } from "./figure.ts";
 import { perFrame } from "./frame.ts";
 import { slot, stamp, write } from "./slot.ts";
 
-/** How many lines of a ticker stay, newest first. */
-const LINES = 7;
+/** How many lines of a ticker stay, newest first: both tickers fit beside the board on a laptop. */
+const LINES = 5;
 
 /**
  * Shows the newest lines of a sport; the returned function takes the updates of its topic. Lines are

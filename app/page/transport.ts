@@ -1,17 +1,25 @@
 export type Transport = "auto" | "websocket" | "sse";
 
+/** The switch that forces a transport. */
+export interface TransportSwitch {
+  readonly chosen: Transport;
+  /** Marks the transport in use, which with `auto` is not the one chosen; undefined for none. */
+  mark(used: Transport | undefined): void;
+}
+
 /**
- * The switch that forces a transport. The choice stands in the address (`?transport=sse`), so that a
- * link or a reload keeps it. Returns the one chosen now, and calls `onChange` with each later one.
+ * Makes the switch. The choice stands in the address (`?transport=sse`), so that a link or a reload
+ * keeps it; `onChange` is called with each later one.
  *
  * @param root the `#transport` of `index.html`: radio buttons whose values are the transports
  */
 export function createTransport(
   root: HTMLElement,
   onChange: (transport: Transport) => void,
-): Transport {
+): TransportSwitch {
   const chosen = read(new URL(location.href).searchParams.get("transport")) ?? "auto";
-  for (const radio of root.querySelectorAll("input")) {
+  const radios = [...root.querySelectorAll("input")];
+  for (const radio of radios) {
     radio.checked = radio.value === chosen;
     radio.addEventListener("change", () => {
       const transport = read(radio.value);
@@ -23,7 +31,18 @@ export function createTransport(
       onChange(transport);
     });
   }
-  return chosen;
+  let marked: Transport | undefined;
+  return {
+    chosen,
+    mark(used) {
+      if (used === marked) return;
+      marked = used;
+      for (const { value, parentElement } of radios) {
+        parentElement?.toggleAttribute("data-used", value === used);
+        if (parentElement) parentElement.title = value === used ? "In use" : "";
+      }
+    },
+  };
 }
 
 function read(text: string | null): Transport | undefined {

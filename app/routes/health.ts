@@ -9,9 +9,9 @@ export function healthRoutes({ relay, sessions }: Context, metrics: Registry): H
     .get("/healthz", (c) => c.json({ status: "ok" }))
     .get("/readyz", (c) => {
       const hubs = Object.fromEntries(
-        [...relay.feeds.values()].map(({ spec, connected }) => [
+        [...relay.hubs.values()].map(({ spec, json }) => [
           spec.path,
-          connected ? "connected" : "away",
+          json.connected ? "connected" : "away",
         ]),
       );
       const ready = !sessions.full && Object.values(hubs).every((state) => state === "connected");

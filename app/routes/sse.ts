@@ -1,6 +1,7 @@
 /** `GET /sse`: plain Server-Sent Events, PROTOCOL.md section 4. */
 
 import { Hono } from "hono";
+import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
 import { openEventStream } from "../../lib/downstream/sse.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -8,12 +9,13 @@ import type { Request as TopicRequest } from "../../lib/relay.ts";
 import { MAX_TOPICS_PER_MESSAGE } from "../../lib/wire/message.ts";
 import { assertRoom } from "../refusal.ts";
 
-export function sseRoute(context: Context): Hono {
-  return new Hono().get("/sse", (c) => {
+export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
+  return new Hono().get("/sse", async (c) => {
     assertRoom(context);
     const query = new URL(c.req.url).searchParams;
     const requests = readRequests(query, c.req.header("last-event-id"));
-    assertOneHub(context, requests);
+    const refusal = await admissions.get(hubOf(context, requests))?.refuse(c.req.raw);
+    if (refusal) return refusal;
     const body = openEventStream(context, requests, { envelope: readFlag(query, "envelope") });
     return c.body(body, 200, {
       "content-type": "text/event-stream",
@@ -51,10 +53,16 @@ function readFlag(query: URLSearchParams, name: string): boolean {
   throw new Refusal("invalid_request", `Query parameter "${name}" must be true or false`);
 }
 
-/** One `id` serves all topics of a stream, so they must share one sequence. */
-function assertOneHub({ relay }: Context, requests: readonly TopicRequest[]): void {
-  const feeds = new Set(requests.map(({ topic }) => relay.find(topic).feed));
-  if (feeds.size > 1) {
-    throw new Refusal("invalid_request", "The topics of one stream must belong to one hub");
+/**
+ * The path of the hub that all topics belong to.
+ * @throws {Refusal} when there are several: one `id` serves all topics, so they must share one sequence
+ */
+function hubOf({ relay }: Context, requests: readonly TopicRequest[]): string {
+  const [first, ...others] = requests.map(({ topic }) => ({ topic, ...relay.find(topic) }));
+  for (const { topic, feed } of others) {
+    if (feed === first?.feed) continue;
+    const text = `The topics of one stream must belong to one hub, and "${topic}" belongs to another`;
+    throw new Refusal("invalid_request", text, topic);
   }
+  return first?.feed.spec.path ?? "";
 }

@@ -1,14 +1,19 @@
 /** `GET /topics/{topic}`: the newest state as JSON, PROTOCOL.md section 5. */
 
 import { Hono } from "hono";
+import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
 import { printState } from "../../lib/wire/message.ts";
 import { assertRoom } from "../refusal.ts";
 
-export function topicsRoute(context: Context): Hono {
+export function topicsRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
   return new Hono().get("/topics/:topic{.+}", async (c) => {
     assertRoom(context);
-    const state = await context.relay.read(c.req.param("topic"));
+    const topic = c.req.param("topic");
+    const { feed } = context.relay.find(topic);
+    const refusal = await admissions.get(feed.spec.path)?.refuse(c.req.raw);
+    if (refusal) return refusal;
+    const state = await context.relay.read(topic);
     const etag = `"${state.version}"`;
     const headers = { etag, "cache-control": "no-cache" };
     const known = c.req.header("if-none-match")?.split(",");

@@ -162,7 +162,7 @@ export function createConnection(host: ConnectionHost): Connection {
       rest();
       return;
     }
-    // What the relay asks for is the same for all its clients: the jitter comes on top.
+    // The relay may ask the same of all its clients, so the jitter comes on top.
     const floorMs = Math.min(Math.max(Number(notBeforeMs) || 0, 0), MAX_WAIT_MS);
     const waitMs = floorMs + backoff(attempt++, settings.backoff);
     isWaiting = true;

@@ -114,8 +114,7 @@ export function dialEventStream(host: LinkHost): Link {
     for (const topic of culprit ? [culprit] : [...topics.values()]) {
       topic.end("rejected", refusal.message);
     }
-    for (const topic of topics.values()) topic.cut();
-    sync();
+    // What is left of the topics is asked for without them, by the sync that this makes necessary.
     return undefined;
   }
 

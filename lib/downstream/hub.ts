@@ -5,7 +5,7 @@
  * @see https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md
  */
 
-import { ProtocolError } from "../errors.ts";
+import { messageOf, ProtocolError } from "../errors.ts";
 import type { Sink } from "../fanout/sink.ts";
 import type { Frame } from "../socket.ts";
 import type { Wheel } from "../wheel.ts";
@@ -15,10 +15,16 @@ import {
   parseHandshakeRequest,
   printHandshakeResponse,
 } from "../wire/handshake.ts";
-import type { HubMessage, HubProtocol, Raw, Unknown } from "../wire/hub.ts";
+import type { Close, HubMessage, HubProtocol, Raw, Unknown } from "../wire/hub.ts";
+import type { StatefulBuffer } from "./stateful.ts";
 
-/** What carries the connection. */
-export interface HubTransport extends Sink {
+/** What carries a connection. */
+export interface HubTransport {
+  readonly kind: "websocket" | "sse" | "polling";
+  /** Takes frames that `wrap` made. */
+  readonly sink: Sink;
+  /** Makes whole hub messages, framed and joined, into one frame of this transport. */
+  wrap(messages: Raw): Frame;
   /** Ends it in the transport's way, after what was sent has gone out. */
   close(): void;
 }
@@ -35,17 +41,29 @@ export interface HubLimits {
   readonly messageBytes: number;
 }
 
+/** How a connection ends for its client. */
+export type HubClose = Omit<Close, "type">;
+
 /** A connection after its handshake, as its handler sees it. */
 export interface HubConnection<R extends Raw> {
   readonly protocol: HubProtocol<R>;
+  readonly transport: HubTransport;
   send(message: HubMessage<R>): void;
-  /** Sends a Close message and ends the connection. `onClose` of the handler is called before. */
-  close(close: { readonly error?: string; readonly allowReconnect?: boolean }): void;
+  /** Sends one framed message as it is. `counted`: of types 1 to 5. */
+  pass(framed: R, counted: boolean): void;
+  /** Sends a Close message and ends the connection. */
+  close(close: HubClose): void;
+  /** Ends the connection without a word, as a broken one ends. */
+  cut(): void;
 }
 
 export interface HubHandler<R extends Raw> {
-  /** Every message but pings and Close. MAY throw `ProtocolError`, which ends the connection. */
-  onMessage(message: HubMessage<R>): void;
+  /**
+   * Every message but pings, Close and those of stateful reconnect. MAY throw `ProtocolError`,
+   * which ends the connection.
+   * @param record the message as it came, without its framing
+   */
+  onMessage(message: HubMessage<R>, record: R): void;
   /** Once, however the connection ended. */
   onClose(): void;
 }
@@ -55,53 +73,89 @@ export interface HubReceiver {
   receive(chunk: Frame): void;
   /** The client has gone. */
   gone(): void;
-  /** Sends the client away; `allowReconnect` invites it back. Before the handshake it is just closed. */
-  close(close: { readonly error?: string; readonly allowReconnect?: boolean }): void;
+  /** Sends the client away. Before the handshake the connection is just closed. */
+  close(close: HubClose): void;
+  /** Whether the client has asked for stateful reconnect in its handshake. */
+  readonly isStateful: boolean;
+  /** The transport has a new socket under it: sends what a reattached client must get first. */
+  resume(): void;
 }
 
 /** .NET's text before the detail that only a developer may see. */
 const CLOSED_WITH_ERROR = "Connection closed with an error.";
 
-/** @param open called after a good handshake; it is told who listens from then on */
-export function createHubReceiver(options: {
+/** What came behind a handshake that is being answered is kept up to this, bytes. */
+const MAX_EARLY_BYTES = 65_536;
+
+export interface HubReceiverOptions {
   readonly transport: HubTransport;
-  readonly protocols: readonly HubProtocol<string>[];
+  readonly protocols: readonly HubProtocol<Raw>[];
   readonly wheel: Wheel;
   readonly now: () => number;
   readonly limits: HubLimits;
-  open(connection: HubConnection<string>): HubHandler<string>;
-}): HubReceiver {
-  const { transport, protocols, wheel, now, limits, open } = options;
+  /** Used when the client asks for it in its handshake. */
+  readonly stateful?: StatefulBuffer | undefined;
+  /**
+   * Asked before the handshake is answered. Rejects with an `Error` whose message is the answer
+   * when the connection cannot be served.
+   */
+  prepare?(protocol: HubProtocol<Raw>): Promise<void> | undefined;
+  /** Called when the connection ends before `open`. */
+  abandon?(): void;
+  /** Called once the handshake is answered; it is told who listens from then on. */
+  open(connection: HubConnection<Raw>): HubHandler<Raw>;
+}
+
+export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
+  const { transport, protocols, wheel, now, limits } = options;
   const handshake = createHandshakeReader(limits.messageBytes);
-  let handler: HubHandler<string> | undefined;
-  let protocol: HubProtocol<string> | undefined;
-  let framing: { push(chunk: Frame): string[] } | undefined;
-  let closed = false;
+  /** What came before the handshake was answered, and behind it. */
+  let early: Frame[] = [];
+  let earlyBytes = 0;
+  let live: Live | undefined;
+  let state: "handshaking" | "preparing" | "open" | "closed" = "handshaking";
+  let stateful: StatefulBuffer | undefined;
   let lastHeardAt = now();
   /** The handshake's timeout, and after it the client's, once that has been armed. */
   let timeout = wheel.after(limits.handshakeTimeoutMs, () => refuse("Handshake was canceled."));
   let armed = false;
   let keepAlive: { cancel(): void } | undefined;
+  let ackTimer: { cancel(): void } | undefined;
 
+  interface Live {
+    readonly protocol: HubProtocol<Raw>;
+    framing: { push(chunk: Frame): Raw[] };
+    readonly handler: HubHandler<Raw>;
+  }
+
+  /** @returns false when it was closed already */
   function finish(): boolean {
-    if (closed) return false;
-    closed = true;
+    if (state === "closed") return false;
+    state = "closed";
+    early = [];
     timeout.cancel();
     keepAlive?.cancel();
-    handler?.onClose();
+    ackTimer?.cancel();
+    if (live) live.handler.onClose();
+    else options.abandon?.();
     return true;
   }
 
   function refuse(error: string): void {
     if (!finish()) return;
-    transport.send(printHandshakeResponse(error));
+    transport.sink.send(transport.wrap(printHandshakeResponse(error)));
     transport.close();
   }
 
-  function close(message: { readonly error?: string; readonly allowReconnect?: boolean }): void {
+  function close(message: HubClose): void {
+    const protocol = live?.protocol;
     if (!finish()) return;
-    if (protocol && handler) transport.send(protocol.print({ type: "close", ...message }));
+    if (protocol) send(protocol, { type: "close", ...message });
     transport.close();
+  }
+
+  function send(protocol: HubProtocol<Raw>, message: HubMessage<Raw>): void {
+    transport.sink.send(transport.wrap(protocol.print(message)), isCounted(message) ? 1 : 0);
   }
 
   function shake(record: string): void {
@@ -109,25 +163,64 @@ export function createHubReceiver(options: {
     try {
       request = parseHandshakeRequest(record);
     } catch {
-      refuse("An unexpected error occurred during connection handshake.");
-      return;
+      return refuse("An unexpected error occurred during connection handshake.");
     }
     const name = request.protocol.toLowerCase();
-    const found = protocols.find((candidate) => candidate.name === name);
-    if (!found) {
-      refuse(`The protocol '${request.protocol}' is not supported.`);
-    } else if (request.version > 2) {
-      refuse(`The server does not support version ${request.version} of the '${name}' protocol.`);
-    } else {
-      timeout.cancel();
-      transport.send(printHandshakeResponse());
-      protocol = found;
-      framing = found.createFraming(limits.messageBytes);
-      const ping = found.print({ type: "ping" });
-      keepAlive = wheel.every(limits.keepAliveMs, () => transport.send(ping));
-      const send = (message: HubMessage<string>) => void transport.send(found.print(message));
-      handler = open({ protocol: found, send, close });
+    const protocol = protocols.find((candidate) => candidate.name === name);
+    if (!protocol) return refuse(`The protocol '${request.protocol}' is not supported.`);
+    if (request.version > 2) {
+      const text = `The server does not support version ${request.version} of the '${name}' protocol.`;
+      return refuse(text);
     }
+    if (transport.kind === "sse" && protocol.transferFormat === "Binary") {
+      const text = `Cannot use the '${name}' protocol on the current transport. The transport does not support 'Binary' transfer format.`;
+      return refuse(text);
+    }
+    if (request.version === 2) stateful = options.stateful;
+    const prepared = options.prepare?.(protocol);
+    if (!prepared) return open(protocol);
+    state = "preparing";
+    prepared.then(
+      () => guard(() => state === "preparing" && open(protocol)),
+      (error) => refuse(messageOf(error)),
+    );
+  }
+
+  function open(protocol: HubProtocol<Raw>): void {
+    timeout.cancel();
+    // The answer is JSON in any case, in the frames of the protocol.
+    const answer = printHandshakeResponse();
+    const isText = protocol.transferFormat === "Text";
+    transport.sink.send(transport.wrap(isText ? answer : new TextEncoder().encode(answer)));
+    if (transport.kind !== "polling") {
+      const ping = transport.wrap(protocol.print({ type: "ping" }));
+      keepAlive = wheel.every(limits.keepAliveMs, () => transport.sink.send(ping));
+    }
+    ackTimer = stateful && wheel.every(1_000, acknowledge);
+    state = "open";
+    live = {
+      protocol,
+      framing: protocol.createFraming(limits.messageBytes),
+      handler: options.open({
+        protocol,
+        transport,
+        send: (message) => send(protocol, message),
+        pass: (framed, counted) => transport.sink.send(transport.wrap(framed), counted ? 1 : 0),
+        close,
+        cut() {
+          if (finish()) transport.close();
+        },
+      }),
+    };
+    const chunks = early;
+    early = [];
+    for (const chunk of chunks) read(chunk);
+  }
+
+  function acknowledge(): void {
+    const sequenceId = stateful?.ackDue();
+    if (sequenceId === undefined || !live) return;
+    send(live.protocol, { type: "ack", sequenceId });
   }
 
   function watch(delayMs: number): void {
@@ -139,7 +232,11 @@ export function createHubReceiver(options: {
     });
   }
 
-  function onMessage(message: HubMessage<string> | Unknown): void {
+  function onMessage(
+    message: HubMessage<Raw> | Unknown,
+    record: Raw,
+    handler: HubHandler<Raw>,
+  ): void {
     switch (message.type) {
       case "ping":
         if (armed) return;
@@ -149,37 +246,85 @@ export function createHubReceiver(options: {
       case "close":
         close({});
         return;
+      case "ack":
+        stateful?.ack(message.sequenceId);
+        return;
+      case "sequence":
+        stateful?.sequence(message.sequenceId);
+        return;
       case "unknown":
         // .NET goes deaf here for good; a clear end helps the one who wrote that client.
         throw new ProtocolError(`Unknown message type ${message.code}.`);
       default:
-        handler?.onMessage(message);
+        if (stateful && !stateful.receive()) return; // it came before the reconnect, too
+        handler.onMessage(message, record);
+    }
+  }
+
+  function read(chunk: Frame): void {
+    if (!live) return;
+    const { protocol, framing, handler } = live;
+    for (const record of framing.push(chunk)) {
+      if (state !== "open") return;
+      onMessage(protocol.parse(record, "client"), record, handler);
+    }
+  }
+
+  /** The one place where what a client must not send ends its connection. */
+  function guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      if (live) close({ error: CLOSED_WITH_ERROR, allowReconnect: true });
+      else refuse("Handshake was canceled.");
     }
   }
 
   return {
     receive(chunk) {
-      if (closed) return;
+      if (state === "closed") return;
       lastHeardAt = now();
-      try {
-        if (!framing) {
+      guard(() => {
+        if (state === "handshaking") {
           const opening = handshake.push(chunk);
           if (!opening) return;
+          if (opening.rest.length > 0) early.push(opening.rest);
           shake(opening.record);
-          chunk = opening.rest;
-        }
-        if (!protocol || !framing) return;
-        for (const record of framing.push(chunk)) {
-          if (closed) return;
-          onMessage(protocol.parse(record));
-        }
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        if (framing) close({ error: CLOSED_WITH_ERROR, allowReconnect: true });
-        else refuse("Handshake was canceled.");
-      }
+        } else if (state === "preparing") {
+          earlyBytes += chunk.length;
+          if (earlyBytes > MAX_EARLY_BYTES)
+            throw new ProtocolError("Too much before the handshake");
+          early.push(chunk);
+        } else read(chunk);
+      });
     },
     gone: () => void finish(),
     close,
+    get isStateful() {
+      return stateful !== undefined;
+    },
+    resume() {
+      if (!live || !stateful || state !== "open") return;
+      // What the old socket brought of an unfinished message comes again, whole.
+      live.framing = live.protocol.createFraming(limits.messageBytes);
+      const { sequenceId, frames } = stateful.resend();
+      send(live.protocol, { type: "sequence", sequenceId });
+      for (const frame of frames) transport.sink.send(frame);
+    },
   };
+}
+
+/** Whether stateful reconnect counts it: types 1 to 5. */
+export function isCounted({ type }: HubMessage<Raw> | Unknown): boolean {
+  switch (type) {
+    case "invocation":
+    case "streamInvocation":
+    case "streamItem":
+    case "completion":
+    case "cancelInvocation":
+      return true;
+    default:
+      return false;
+  }
 }

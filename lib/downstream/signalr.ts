@@ -1,151 +1,80 @@
 /**
- * A SignalR client of the relay: its own joins, leaves, streams and shared calls are recognised and
- * answered as the origin would have answered.
+ * A SignalR client of the relay. Its own joins, leaves, streams and shared calls are recognised and
+ * answered as the origin would have answered; everything else goes over its private lane as it is.
  */
 
 import { HubError, messageOf, Refusal, UnavailableError } from "../errors.ts";
-import type { Format } from "../fanout/format.ts";
-import type { Feed } from "../feed.ts";
-import type { Subscriptions } from "../relay.ts";
-import type { Socket, SocketHandler } from "../socket.ts";
+import type { Hub, Subscriptions } from "../relay.ts";
 import type { Parameters } from "../topic/template.ts";
 import type { TopicSpec } from "../topic/topic.ts";
-import type { HubMessage, Invocation, Raw, StreamInvocation } from "../wire/hub.ts";
-import { jsonProtocol } from "../wire/json.ts";
+import type { Lane, LaneListener } from "../upstream/private.ts";
+import type { Completion, Invocation, Raw, StreamInvocation } from "../wire/hub.ts";
 import type { Context } from "./context.ts";
-import {
-  createHubReceiver,
-  type HubConnection,
-  type HubHandler,
-  type HubLimits,
-  type HubTransport,
-} from "./hub.ts";
-import type { Session } from "./sessions.ts";
+import { type HubConnection, type HubHandler, isCounted } from "./hub.ts";
+import { itemFormat, pushFormat } from "./hub-format.ts";
 
-/** Pushes as the origin wrote them. Staleness and resets have no words in SignalR. */
-const pushFormat: Format = {
-  name: "signalr-json",
-  stateful: false,
-  kept: true,
-  publication: ({ event, raw }) =>
-    jsonProtocol.print({
-      type: "invocation",
-      target: event,
-      arguments: textOf(raw),
-      values: [],
-    }),
-  notice: () => undefined,
-  frame: joinText,
-};
-
-/** Items of a stream, for all clients that have given it this invocation id. */
-function itemFormat(invocationId: string): Format {
-  return {
-    name: `signalr-json-stream ${invocationId}`,
-    stateful: false,
-    kept: false,
-    publication: ({ raw }) =>
-      jsonProtocol.print({ type: "streamItem", invocationId, item: textOf(raw), value: undefined }),
-    notice: (notice) =>
-      notice.type === "unsubscribed"
-        ? jsonProtocol.print({
-            type: "completion",
-            invocationId,
-            ...(notice.error === undefined ? {} : { error: notice.error }),
-          })
-        : undefined,
-    frame: joinText,
-  };
-}
-
-function joinText(renderings: Raw[]): string {
-  return renderings.length === 1 ? textOf(renderings[0] as Raw) : renderings.join("");
-}
-
-function textOf(raw: Raw): string {
-  if (typeof raw !== "string") throw new TypeError("Cannot splice: the feed is not JSON");
-  return raw;
-}
-
-/** Streams of one connection at one time. */
+/** Streams of one connection at one time, beside those on its private lane. */
 const MAX_STREAMS = 100;
 
-/** Serves one SignalR client over a WebSocket. */
-export function acceptSignalRSocket(
-  context: Context,
-  feed: Feed<string>,
-  limits: HubLimits,
-  socket: Socket,
-): SocketHandler {
-  const { sessions, stats, wheel, clock } = context;
-  const transport: HubTransport = {
-    send: (frame) => socket.send(frame),
-    get bufferedBytes() {
-      return socket.bufferedBytes;
-    },
-    close() {
-      sessions.remove(session);
-      socket.close(1000);
-    },
-  };
-  const receiver = createHubReceiver({
-    transport,
-    protocols: [jsonProtocol],
-    wheel,
-    now: clock.now,
-    limits,
-    open: (connection) => serve(context, feed, transport, connection),
-  });
-  const session: Session = {
-    transport: "signalr-websocket",
-    // When to come back cannot be said; stock clients have their own delays.
-    drain: () => receiver.close({ allowReconnect: true }),
-  };
-  sessions.add(session);
-  return {
-    message(frame) {
-      stats.receivedBytes += frame.length;
-      receiver.receive(frame);
-    },
-    close() {
-      receiver.gone();
-      sessions.remove(session);
-    },
-  };
+export interface SignalRClient {
+  readonly handler: HubHandler<Raw>;
+  /** To be told what comes over the private lane. */
+  readonly lane: LaneListener;
 }
 
-/** The meaning of a connection's messages. */
-function serve(
+/**
+ * The meaning of one connection's messages.
+ * @param lane `undefined` when the hub has no private lanes
+ */
+export function serveSignalR(
   context: Context,
-  feed: Feed<string>,
-  transport: HubTransport,
-  connection: HubConnection<string>,
-): HubHandler<string> {
+  hub: Hub,
+  lane: Lane | undefined,
+  connection: HubConnection<Raw>,
+): SignalRClient {
   const { relay, stats, limits } = context;
+  const { protocol, transport } = connection;
+  const { sink, kind } = transport;
+  const { spec } = hub;
+  const feed = hub[protocol.name];
   const maxTopics = limits.topicsPerConnection;
   const streams = new Map<string, Subscriptions>();
+  /** Whether the private lane carried anything. */
+  let needed = false;
+
+  const pushes = relay.subscriptions({
+    sink,
+    format: pushFormat(protocol.name, kind),
+    protocol: protocol.name,
+    maxTopics,
+    onSlow,
+  });
+  // What is pushed to everybody comes without being asked for.
+  for (const { template, join, stream } of spec.topics) {
+    if (join || stream || template.names.length > 0) continue;
+    pushes
+      .join(template.text)
+      .catch((error) => context.log.warn({ error: messageOf(error) }, "broadcast"));
+  }
 
   function onSlow(): void {
     stats.slowDisconnects++;
     connection.close({ error: "Too slow", allowReconnect: true });
   }
 
-  const pushes = relay.subscriptions({ sink: transport, format: pushFormat, maxTopics, onSlow });
-
   function complete(
     invocationId: string | undefined,
-    outcome: { result?: string; error?: string },
-  ) {
+    outcome: Pick<Completion<Raw>, "result" | "error">,
+  ): void {
     if (invocationId === undefined) return; // nobody waits for it
     connection.send({ type: "completion", invocationId, ...outcome });
   }
 
   /** Completes with what the promise brings, or with an error as the origin words it. */
-  function answer(invocation: Invocation<string>, work: Promise<Raw | undefined>): void {
+  function answer(invocation: Invocation<Raw>, work: Promise<Raw | undefined>): void {
     const { invocationId, target } = invocation;
     work.then(
-      (result) =>
-        complete(invocationId, { result: result === undefined ? "null" : textOf(result) }),
+      (result) => complete(invocationId, { result: result ?? protocol.encode(null) }),
       (error) => {
         if (!(error instanceof HubError)) stats.refusals++;
         complete(invocationId, { error: errorText(target, error) });
@@ -153,23 +82,23 @@ function serve(
     );
   }
 
-  function onInvocation(invocation: Invocation<string>): void {
-    const { invocationId, target, values } = invocation;
-    for (const spec of feed.spec.topics) {
-      const joined = spec.join?.match(target, values);
-      if (joined) return answer(invocation, pushes.join(spec.template.print(joined)));
-      const left = spec.leave?.match(target, values);
-      if (left) {
-        pushes.close(spec.template.print(left));
-        return complete(invocationId, { result: "null" });
+  function onInvocation(invocation: Invocation<Raw>, record: Raw): void {
+    const { invocationId, target, values, streamIds } = invocation;
+    if (streamIds) return pass(invocation, record);
+    for (const topic of spec.topics) {
+      const joined = topic.join?.match(target, values);
+      if (joined) return answer(invocation, pushes.join(topic.template.print(joined)));
+      const left = topic.leave?.match(target, values);
+      if (left && pushes.close(topic.template.print(left))) {
+        return complete(invocationId, { result: protocol.encode(null) });
       }
-      if (isStream(spec, target)) {
+      if (lane === undefined && isStream(topic, target)) {
         const error = `The client attempted to invoke the streaming '${target}' method with a non-streaming invocation.`;
         return complete(invocationId, { error });
       }
     }
-    const ttlMs = feed.spec.sharedCalls.get(target.toLowerCase());
-    if (ttlMs === undefined) return complete(invocationId, { error: methodMissing(target) });
+    const ttlMs = spec.sharedCalls.get(target.toLowerCase());
+    if (ttlMs === undefined) return pass(invocation, record);
     stats.sharedCalls++;
     answer(
       invocation,
@@ -177,60 +106,110 @@ function serve(
     );
   }
 
-  function onStreamInvocation({ invocationId, target, values }: StreamInvocation<string>): void {
+  function onStreamInvocation(invocation: StreamInvocation<Raw>, record: Raw): void {
+    const { invocationId, target, values, streamIds } = invocation;
     const refuse = (error: string) => complete(invocationId, { error });
-    if (streams.has(invocationId))
+    if (streams.has(invocationId)) {
       return refuse(`Invocation ID '${invocationId}' is already in use.`);
-    let found: { spec: TopicSpec; parameters: Parameters } | undefined;
-    for (const spec of feed.spec.topics) {
-      const parameters = spec.stream?.match(target, values);
-      if (parameters) found = { spec, parameters };
     }
-    if (!found) return refuse(methodMissing(target));
+    const found = streamIds ? undefined : findStream(spec.topics, target, values);
+    if (!found) return pass(invocation, record);
     if (streams.size >= MAX_STREAMS) return refuse(`Cannot have more than ${MAX_STREAMS} streams`);
     const subscriptions = relay.subscriptions({
-      sink: transport,
-      format: itemFormat(invocationId),
+      sink,
+      format: itemFormat(protocol, kind, invocationId),
+      protocol: protocol.name,
       maxTopics: 1,
       onSlow,
       onEnded: () => streams.delete(invocationId),
     });
     streams.set(invocationId, subscriptions);
-    subscriptions.join(found.spec.template.print(found.parameters)).catch((error) => {
+    subscriptions.join(found).catch((error) => {
       if (!streams.delete(invocationId)) return; // told by its format, or cancelled
       refuse(errorText(target, error));
     });
   }
 
-  function onCancel(invocationId: string): void {
+  /** @returns whether it was a shared stream */
+  function cancel(invocationId: string): boolean {
     const subscriptions = streams.get(invocationId);
-    if (!subscriptions) return;
+    if (!subscriptions) return false;
     streams.delete(invocationId);
     subscriptions.closeAll();
     connection.send({ type: "completion", invocationId });
+    return true;
+  }
+
+  /** Over the private lane, as it came. */
+  function pass(invocation: Invocation<Raw> | StreamInvocation<Raw>, record: Raw): void {
+    const { invocationId, target } = invocation;
+    const policy = spec.methods.get(target.toLowerCase()) ?? spec.undeclared;
+    if (!lane || policy === "deny") {
+      stats.refusals++;
+      return complete(invocationId, { error: methodMissing(target) });
+    }
+    needed = true;
+    if (lane.pass(protocol.frame(record), invocationId)) return;
+    connection.close({ error: "Too many messages before the origin was reached" });
   }
 
   return {
-    onMessage(message: HubMessage<string>) {
-      switch (message.type) {
-        case "invocation":
-          onInvocation(message);
-          return;
-        case "streamInvocation":
-          onStreamInvocation(message);
-          return;
-        case "cancelInvocation":
-          onCancel(message.invocationId);
-          return;
-        default: // items and completions of invocations that are not known here: .NET ignores them
-      }
+    handler: {
+      onMessage(message, record) {
+        switch (message.type) {
+          case "invocation":
+            return onInvocation(message, record);
+          case "streamInvocation":
+            return onStreamInvocation(message, record);
+          case "cancelInvocation":
+            if (cancel(message.invocationId)) return;
+        }
+        // Items and results belong to invocations on the private lane; .NET ignores all others.
+        if (lane?.isOpen) lane.pass(protocol.frame(record), undefined);
+      },
+      onClose() {
+        pushes.closeAll();
+        for (const subscriptions of streams.values()) subscriptions.closeAll();
+        streams.clear();
+        if (lane?.isOpen && !needed) stats.privateUnneeded++;
+        lane?.close();
+      },
     },
-    onClose() {
-      pushes.closeAll();
-      for (const subscriptions of streams.values()) subscriptions.closeAll();
-      streams.clear();
+    lane: {
+      onMessage(message, record) {
+        if (message.type === "invocation" && isShared(message)) return;
+        if (isCounted(message)) needed = true;
+        connection.pass(protocol.frame(record), isCounted(message));
+      },
+      onEnd(close) {
+        if (close) connection.close(close);
+        else connection.cut();
+      },
+      onRefused(invocationIds, reason) {
+        for (const invocationId of invocationIds) {
+          complete(invocationId, { error: `The origin cannot be reached: ${reason}` });
+        }
+      },
     },
   };
+
+  /** Whether a push of the private lane comes over the shared lane, too. */
+  function isShared({ target, values }: Invocation<Raw>): boolean {
+    const topic = spec.events.get(target)?.(values);
+    return topic !== undefined && pushes.isLive(topic);
+  }
+}
+
+function findStream(
+  topics: readonly TopicSpec[],
+  target: string,
+  values: readonly unknown[],
+): string | undefined {
+  for (const { stream, template } of topics) {
+    const parameters: Parameters | undefined = stream?.match(target, values);
+    if (parameters) return template.print(parameters);
+  }
+  return undefined;
 }
 
 function isStream(spec: TopicSpec, target: string): boolean {
@@ -245,8 +224,7 @@ function methodMissing(target: string): string {
 /** The origin's own text where there is one, else one in the form that the origin gives its own. */
 function errorText(target: string, error: unknown): string {
   if (error instanceof HubError) return error.message;
-  if (error instanceof Refusal || error instanceof UnavailableError) {
-    return `An unexpected error occurred invoking '${target}' on the server. HubException: ${messageOf(error)}`;
-  }
-  return `An unexpected error occurred invoking '${target}' on the server.`;
+  const text = `An unexpected error occurred invoking '${target}' on the server.`;
+  const isOurs = error instanceof Refusal || error instanceof UnavailableError;
+  return isOurs ? `${text} HubException: ${messageOf(error)}` : text;
 }

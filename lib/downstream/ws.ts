@@ -30,7 +30,12 @@ export const wsFormat: Format = {
 };
 
 /** Serves one client. */
-export function acceptWebSocket(context: Context, socket: Socket): SocketHandler {
+export function acceptWebSocket(
+  context: Context,
+  socket: Socket,
+  /** Whether the client has been admitted to the hub of this path. */
+  { mayWatch }: { mayWatch(hub: string): boolean } = { mayWatch: () => true },
+): SocketHandler {
   const { relay, sessions, stats, limits, wheel, heartbeatMs } = context;
 
   const subscriptions: Subscriptions = relay.subscriptions({
@@ -71,6 +76,10 @@ export function acceptWebSocket(context: Context, socket: Socket): SocketHandler
   function handle(message: ClientMessage): void {
     switch (message.type) {
       case "subscribe":
+        for (const { topic } of message.topics) {
+          if (mayWatch(relay.find(topic).feed.spec.path)) continue;
+          throw new Refusal("rejected", `The origin does not admit you to "${topic}"`, topic);
+        }
         subscriptions.open(message.topics);
         return;
       case "unsubscribe": {

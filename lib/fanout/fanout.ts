@@ -72,14 +72,16 @@ export function createFanout(options: {
   function send(cohort: Cohort): void {
     const { due, members, format } = cohort;
     cohort.due = [];
-    const frame = renderAll(format, due);
-    if (frame === undefined) return;
-    stats.deliveries += due.length * members.length;
+    const batch = renderAll(format, due);
+    if (batch === undefined) return;
+    const { frame, count } = batch;
+    stats.deliveries += count * members.length;
     stats.sentBytes += byteLength(frame) * members.length;
     // Backwards, because a member may leave while it is sent to: the last one takes its place.
     for (let i = members.length - 1; i >= 0; i--) {
       const member = members[i] as Subscriber;
-      if (!member.sink.send(frame) && member.sink.bufferedBytes > maxQueueBytes) member.onSlow();
+      if (member.sink.send(frame, count)) continue;
+      if (member.sink.bufferedBytes > maxQueueBytes) member.onSlow();
     }
   }
 

@@ -36,12 +36,20 @@ export function render(format: Format, message: Message): Raw | undefined {
   return rendering;
 }
 
+/** What is to be sent at once. */
+export interface Batch {
+  readonly frame: Frame;
+  /** How many messages it holds. */
+  readonly count: number;
+}
+
 /** @returns what is to be sent for these messages; `undefined` when the format says none of them */
-export function renderAll(format: Format, messages: readonly Message[]): Frame | undefined {
+export function renderAll(format: Format, messages: readonly Message[]): Batch | undefined {
   const renderings: Raw[] = [];
   for (const message of messages) {
     const rendering = render(format, message);
     if (rendering !== undefined) renderings.push(rendering);
   }
-  return renderings.length === 0 ? undefined : format.frame(renderings);
+  if (renderings.length === 0) return undefined;
+  return { count: renderings.length, frame: format.frame(renderings) };
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Clock, Timer } from "../clock.ts";
-import { messageOf, ProtocolError } from "../errors.ts";
+import { HubError, messageOf, ProtocolError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { byteLength, type Dial, type Frame, type Socket } from "../socket.ts";
 import type { Stats } from "../stats.ts";
@@ -15,7 +15,7 @@ import {
   parseHandshakeResponse,
   printHandshakeRequest,
 } from "../wire/handshake.ts";
-import type { HubMessage, HubProtocol, Raw, Unknown } from "../wire/hub.ts";
+import type { Close, HubMessage, HubProtocol, Raw, Unknown } from "../wire/hub.ts";
 import { parseNegotiateResponse } from "../wire/negotiate.ts";
 
 export interface ConnectionOptions<R extends Raw> {
@@ -30,7 +30,9 @@ export interface ConnectionOptions<R extends Raw> {
   /** Sent with negotiate and the upgrade. */
   readonly headers: Readonly<Record<string, string>>;
   /** Asked before each negotiate; `undefined` sends none. */
-  accessToken(): Promise<string | undefined>;
+  accessToken?(): Promise<string | undefined>;
+  /** The token of a connection that has been negotiated already; negotiated here when it is not said. */
+  readonly token?: string | undefined;
   /** Negotiate, connect and handshake must each be done within this, ms. */
   readonly handshakeTimeoutMs: number;
   /** A ping is sent when nothing else was for this long, ms. */
@@ -43,7 +45,8 @@ export interface ConnectionOptions<R extends Raw> {
   readonly signal: AbortSignal;
   /** Something came, be it a ping. */
   onHeard(): void;
-  onMessage(message: HubMessage<R>): void;
+  /** @param record the message as it came, without its framing */
+  onMessage(message: HubMessage<R>, record: R): void;
   /** Once, and only after the connection was live. */
   onClose(end: ConnectionEnd): void;
 }
@@ -53,10 +56,14 @@ export interface ConnectionEnd {
   readonly reason: string;
   /** Whether the origin asked, by a Close message without `allowReconnect`, not to come back. */
   readonly refused: boolean;
+  /** The origin's Close message, if it sent one. */
+  readonly close?: Omit<Close, "type">;
 }
 
 export interface Connection<R extends Raw> {
   send(message: HubMessage<R>): void;
+  /** Sends one framed message as it is. */
+  pass(framed: R): void;
   /** Says goodbye and closes. */
   close(): void;
 }
@@ -66,7 +73,8 @@ const MAX_REDIRECTS = 100;
 
 /**
  * Opens a connection.
- * @returns a promise of the live connection; it rejects with an `Error` that says at which step it failed
+ * @returns a promise of the live connection; it rejects with `HubError` when the origin refused the
+ * handshake, else with an `Error` that says at which step it failed
  */
 export async function openConnection<R extends Raw>(
   options: ConnectionOptions<R>,
@@ -87,7 +95,10 @@ export async function openConnection<R extends Raw>(
     return work;
   };
   try {
-    const target = await timed("negotiate", negotiate(options, attempt.signal));
+    const target: Target =
+      options.token === undefined
+        ? await timed("negotiate", negotiate(options, attempt.signal))
+        : { url: options.url, token: options.token, accessToken: undefined };
     const session = createSession(options, attempt);
     const url = new URL(target.url);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -105,6 +116,7 @@ export async function openConnection<R extends Raw>(
   } catch (error) {
     const cause = attempt.signal.aborted ? attempt.signal.reason : error;
     attempt.abort(cause);
+    if (cause instanceof HubError) throw cause;
     throw new Error(`Cannot ${step}: ${messageOf(cause)}`, { cause });
   } finally {
     timer?.cancel();
@@ -122,7 +134,7 @@ async function negotiate<R extends Raw>(
   { url, fetch, headers, accessToken }: ConnectionOptions<R>,
   signal: AbortSignal,
 ): Promise<Target> {
-  let token = await accessToken();
+  let token = await accessToken?.();
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const request = new URL(url);
     request.pathname = `${request.pathname.replace(/\/$/, "")}/negotiate`;
@@ -171,7 +183,7 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
   let lastSentAt = 0;
   let watch: Timer | undefined;
 
-  function end(reason: string, refused = false): void {
+  function end(reason: string, close?: Omit<Close, "type">): void {
     if (state === "closed") return;
     const wasLive = state === "live";
     state = "closed";
@@ -180,7 +192,8 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
     socket?.close(1000);
     if (wasLive) {
       stats.upstreamConnections--;
-      onClose({ reason, refused });
+      const refused = close !== undefined && close.allowReconnect !== true;
+      onClose({ reason, refused, ...(close ? { close } : {}) });
     } else settle?.reject(new Error(reason));
   }
 
@@ -240,12 +253,12 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
       case "ping":
         return;
       case "close": {
-        const text = message.error ?? "closed by the origin";
-        end(text, message.allowReconnect !== true);
+        const { type, ...close } = message;
+        end(message.error ?? "closed by the origin", close);
         return;
       }
       default:
-        onMessage(message);
+        onMessage(message, record);
     }
   }
 
@@ -259,6 +272,7 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
         if (!reply) return;
         const error = parseHandshakeResponse(reply.record);
         if (error !== undefined) {
+          settle?.reject(new HubError(error));
           end(error);
           return;
         }
@@ -276,6 +290,9 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
   const connection: Connection<R> = {
     send(message) {
       if (state === "live") write(protocol.print(message));
+    },
+    pass(framed) {
+      if (state === "live") write(framed);
     },
     close,
   };

@@ -41,7 +41,8 @@ export function createSignalRSource<R extends Raw>(
   listener: SourceListener<R>,
 ): Source<R> {
   const { url, protocol, clock, random, stats, log, backoff, stableMs } = options;
-  const stopping = new AbortController();
+  /** From `start` to `stop`. */
+  let life: { readonly stopping: AbortController; readonly done: Promise<void> } | undefined;
   /** What is wanted by name, connected or not. */
   const topics = new Map<string, Topic>();
   /** Wanted topics that have not been asked for on this connection yet, in order. */
@@ -55,23 +56,22 @@ export function createSignalRSource<R extends Raw>(
   let connection: Connection<R> | undefined;
   let joinsInFlight = 0;
   let invocationCount = 0;
-  let running: Promise<void> | undefined;
 
-  async function run(): Promise<void> {
-    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
-      const end = await live().catch((error: unknown) => {
-        if (!stopping.signal.aborted) {
+  async function run(signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const end = await live(signal).catch((error: unknown) => {
+        if (!signal.aborted) {
           log.warn({ url, attempt, error: messageOf(error) }, "cannot reach the origin");
         }
       });
       if (end?.stable) attempt = 0;
-      if (stopping.signal.aborted) return;
-      await pause(backoffMs(attempt, random(), backoff));
+      if (signal.aborted) return;
+      await pause(backoffMs(attempt, random(), backoff), signal);
     }
   }
 
   /** Opens a connection and stays with it. Rejects when it cannot be opened. */
-  async function live(): Promise<{ stable: boolean }> {
+  async function live(signal: AbortSignal): Promise<{ stable: boolean }> {
     let closed: (reason: string) => void = () => {};
     const ended = new Promise<string>((resolve) => {
       closed = resolve;
@@ -84,7 +84,7 @@ export function createSignalRSource<R extends Raw>(
       clock,
       stats,
       log,
-      signal: stopping.signal,
+      signal,
       onHeard: listener.heard,
       onMessage,
       onClose(end) {
@@ -116,9 +116,8 @@ export function createSignalRSource<R extends Raw>(
     listener.down(reason);
   }
 
-  function pause(ms: number): Promise<void> {
+  function pause(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const { signal } = stopping;
       const finish = () => {
         timer.cancel();
         signal.removeEventListener("abort", finish);
@@ -269,7 +268,10 @@ export function createSignalRSource<R extends Raw>(
 
   return {
     start() {
-      running ??= run();
+      if (life && !life.stopping.signal.aborted) return;
+      const stopping = new AbortController();
+      const before = life?.done ?? Promise.resolve();
+      life = { stopping, done: before.then(() => run(stopping.signal)) };
     },
     get connected() {
       return connection !== undefined;
@@ -301,8 +303,8 @@ export function createSignalRSource<R extends Raw>(
         }
       }),
     async stop() {
-      stopping.abort(new Error("The relay stops"));
-      await running;
+      life?.stopping.abort(new Error("The relay leaves"));
+      await life?.done;
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Topic } from "../topic/topic.ts";
 import type { Invocation, Raw, StreamItem } from "../wire/hub.ts";
 
 export interface Source<R extends Raw> {
-  /** Begins to connect. Nothing is told before. */
+  /** Begins to connect, also after `stop`. Nothing is told before. */
   start(): void;
   /** Whether the origin can be asked now. */
   readonly connected: boolean;
@@ -17,7 +17,7 @@ export interface Source<R extends Raw> {
    * error, and with `UnavailableError` when it is away
    */
   invoke(method: string, args: readonly unknown[]): Promise<R>;
-  /** Leaves for good. */
+  /** Leaves the origin; what is wanted stays wanted. */
   stop(): Promise<void>;
 }
 

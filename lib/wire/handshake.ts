@@ -7,6 +7,7 @@
 import { ProtocolError } from "../errors.ts";
 import type { Frame } from "../socket.ts";
 import { RECORD_SEPARATOR } from "./json.ts";
+import { MAX_DEPTH, printString, readInteger, readObject, readString } from "./text.ts";
 
 export interface HandshakeRequest {
   readonly protocol: string;
@@ -15,29 +16,33 @@ export interface HandshakeRequest {
 
 /** Writes a request, framed. */
 export function printHandshakeRequest(request: HandshakeRequest): string {
-  return `{"protocol":${JSON.stringify(request.protocol)},"version":${request.version}}${RECORD_SEPARATOR}`;
+  return `{"protocol":${printString(request.protocol)},"version":${request.version}}${RECORD_SEPARATOR}`;
 }
 
 /**
- * Reads a request. What stands between the object and its separator is ignored, as .NET does.
+ * Reads a request.
  * @param record without its separator
- * @throws {ProtocolError} when it is not a request
+ * @throws {ProtocolError} when it is not a request; the texts are those of ASP.NET Core
  */
 export function parseHandshakeRequest(record: string): HandshakeRequest {
-  const value = parseObject(record);
-  const { protocol, version } = value;
-  if (typeof protocol !== "string") {
-    throw new ProtocolError("Missing required property 'protocol'.");
+  let protocol: string | undefined;
+  let version: number | undefined;
+  for (const [name, raw] of readObject(record, MAX_DEPTH).members) {
+    if (name === "protocol") protocol = readString(raw, name);
+    else if (name === "version") version = readInteger(raw, name, 32);
   }
-  if (!Number.isInteger(version) || Math.abs(Number(version)) > 0x7fffffff) {
-    throw new ProtocolError("Missing required property 'version'.");
-  }
-  return { protocol, version: Number(version) };
+  if (protocol === undefined) throw missing("protocol", record);
+  if (version === undefined) throw missing("version", record);
+  return { protocol, version };
+}
+
+function missing(name: string, record: string): ProtocolError {
+  return new ProtocolError(`Missing required property '${name}'. Message content: ${record}`);
 }
 
 /** Writes the answer, framed: success without an error. */
 export function printHandshakeResponse(error?: string): string {
-  return `${error === undefined ? "{}" : `{"error":${JSON.stringify(error)}}`}${RECORD_SEPARATOR}`;
+  return `${error === undefined ? "{}" : `{"error":${printString(error)}}`}${RECORD_SEPARATOR}`;
 }
 
 /**
@@ -47,23 +52,15 @@ export function printHandshakeResponse(error?: string): string {
  * @throws {ProtocolError} when it is not an answer
  */
 export function parseHandshakeResponse(record: string): string | undefined {
-  const value = parseObject(record);
-  if ("type" in value) throw new ProtocolError("Expected a handshake response from the server.");
-  if (value.error === undefined || value.error === null) return undefined;
-  return String(value.error);
-}
-
-function parseObject(record: string): Readonly<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(record);
-  } catch {
-    throw new ProtocolError("Error reading handshake: it is not JSON");
+  let error: string | undefined;
+  for (const [name, raw] of readObject(record).members) {
+    if (name === "type") {
+      throw new ProtocolError("Expected a handshake response from the server.");
+    }
+    // .NET itself does not write null, but other servers may.
+    if (name === "error") error = raw === "null" ? undefined : readString(raw, name);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ProtocolError("Error reading handshake: it is not a JSON object");
-  }
-  return value as Record<string, unknown>; // an object, as just checked
+  return error;
 }
 
 /** Takes the first record off a connection, before its hub protocol is spoken. */
@@ -93,9 +90,14 @@ export function createHandshakeReader(maxBytes: number): HandshakeReader {
       if (end < 0) return undefined;
       const rest = joined.subarray(end + 1);
       return {
-        record: new TextDecoder().decode(joined.subarray(0, end)),
-        rest: typeof chunk === "string" ? new TextDecoder().decode(rest) : rest,
+        record: decode(joined.subarray(0, end)),
+        rest: typeof chunk === "string" ? decode(rest) : rest,
       };
     },
   };
+}
+
+/** Keeps a byte order mark, which is not JSON. */
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }

@@ -96,7 +96,12 @@ export interface Framing<R extends Raw> {
   push(chunk: string | Uint8Array): R[];
 }
 
-/** A hub protocol: pure functions between records and messages. */
+/**
+ * A hub protocol: pure functions between records and messages.
+ *
+ * Its members are declared as methods on purpose: who holds several protocols may hold each as a
+ * `HubProtocol<Raw>`, as long as it feeds each only what came out of it.
+ */
 export interface HubProtocol<R extends Raw> {
   /** The name in the handshake. */
   readonly name: "json" | "messagepack";
@@ -105,9 +110,13 @@ export interface HubProtocol<R extends Raw> {
   createFraming(maxRecordBytes: number): Framing<R>;
   /**
    * Reads one record.
+   * @param sender `"client"` for one that is to be held to every rule of ASP.NET Core's reader; an
+   * origin writes what ASP.NET Core writes, and is read faster
    * @throws {ProtocolError} when it is not a hub message; the texts are those of ASP.NET Core
    */
-  parse(record: R): HubMessage<R> | Unknown;
+  parse(record: R, sender?: "client"): HubMessage<R> | Unknown;
+  /** Gives a record its framing again, so that it can be passed on as it came. */
+  frame(record: R): R;
   /** Writes one message with its framing. `values` and `value` are not looked at. */
   print(message: HubMessage<R>): R;
   /** Reads a raw piece. */

@@ -7,7 +7,14 @@
 import { ProtocolError } from "../errors.ts";
 import { byteLength } from "../socket.ts";
 import type { Framing, HubMessage, HubProtocol, Unknown } from "./hub.ts";
-import { members } from "./text.ts";
+import {
+  type JsonObject,
+  MAX_DEPTH,
+  printString,
+  readInteger,
+  readObject,
+  readString,
+} from "./text.ts";
 
 /** Ends each record, U+001E. */
 export const RECORD_SEPARATOR = "\u001e";
@@ -17,6 +24,7 @@ export const jsonProtocol: HubProtocol<string> = {
   transferFormat: "Text",
   createFraming: createRecords,
   parse: parseRecord,
+  frame: (record) => record + RECORD_SEPARATOR,
   print: (message) => body(message) + RECORD_SEPARATOR,
   decode: (raw) => JSON.parse(raw),
   encode: (value) => JSON.stringify(value ?? null),
@@ -30,7 +38,7 @@ export function createRecords(maxRecordBytes: number): Framing<string> {
   return {
     push(chunk) {
       if (typeof chunk !== "string") {
-        decoder ??= new TextDecoder();
+        decoder ??= new TextDecoder("utf-8", { ignoreBOM: true }); // .NET refuses one
         chunk = decoder.decode(chunk, { stream: true });
       }
       const records = (rest + chunk).split(RECORD_SEPARATOR);
@@ -53,7 +61,8 @@ function assertSize(record: string, separatorBytes: 0 | 1, maxBytes: number): vo
   }
 }
 
-function parseRecord(record: string): HubMessage<string> | Unknown {
+function parseRecord(record: string, sender?: "client"): HubMessage<string> | Unknown {
+  if (sender === "client") return parseAny(record, MAX_DEPTH);
   return parsePush(record) ?? parseItem(record) ?? parseAny(record);
 }
 
@@ -97,135 +106,162 @@ function tryParse(json: string): unknown {
   }
 }
 
-function parseAny(record: string): HubMessage<string> | Unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(record);
-  } catch {
-    throw new ProtocolError("Error reading JSON.");
-  }
-  if (!isObject(value)) {
-    const kind = Array.isArray(value) ? "Array" : value === null ? "Null" : kindOf(value);
-    throw new ProtocolError(`Unexpected JSON Token Type '${kind}'. Expected a JSON Object.`);
-  }
-  const raw = members(record);
-  const { type } = value;
-  if (type === undefined) throw new ProtocolError("Missing required property 'type'.");
-  if (typeof type !== "number") throw new ProtocolError("Expected 'type' to be of type Number.");
+/**
+ * Reads members in any order, each of which is checked whatever the type of the message, as .NET does.
+ * @throws {ProtocolError} with the texts of .NET
+ */
+function parseAny(record: string, maxDepth?: number): HubMessage<string> | Unknown {
+  const { value, members } = readObject(record, maxDepth);
+  const found = readMembers(members);
+  const { type, error, item, result, allowReconnect } = found;
   switch (type) {
+    case undefined:
+      throw missing("type");
     case 1: {
-      const invocationId = optionalString(value, "invocationId");
+      const { invocationId } = found;
       return {
         type: "invocation",
         ...(invocationId ? { invocationId } : {}),
-        ...invocationOf(value, raw),
+        ...invocationOf(found, value.arguments),
       };
     }
-    case 2:
-      if (!raw.has("item")) throw new ProtocolError("Missing required property 'item'.");
-      return {
-        type: "streamItem",
-        invocationId: requiredString(value, "invocationId"),
-        item: raw.get("item") as string,
-        value: value.item,
-      };
+    case 2: {
+      const invocationId = required(found.invocationId, "invocationId");
+      if (item === undefined) throw missing("item");
+      return { type: "streamItem", invocationId, item, value: value.item };
+    }
     case 3: {
-      const error = optionalString(value, "error");
-      const result = raw.get("result");
+      const invocationId = required(found.invocationId, "invocationId");
       if (error !== undefined && result !== undefined) {
         throw new ProtocolError("The 'error' and 'result' properties are mutually exclusive.");
       }
       return {
         type: "completion",
-        invocationId: requiredString(value, "invocationId"),
+        invocationId,
         ...(error === undefined ? {} : { error }),
         ...(result === undefined ? {} : { result }),
       };
     }
     case 4: {
-      const invocationId = requiredString(value, "invocationId");
-      return { type: "streamInvocation", invocationId, ...invocationOf(value, raw) };
+      const invocation = invocationOf(found, value.arguments);
+      const invocationId = required(found.invocationId, "invocationId");
+      return { type: "streamInvocation", invocationId, ...invocation };
     }
     case 5:
-      return { type: "cancelInvocation", invocationId: requiredString(value, "invocationId") };
+      return {
+        type: "cancelInvocation",
+        invocationId: required(found.invocationId, "invocationId"),
+      };
     case 6:
       return { type: "ping" };
-    case 7: {
-      const error = optionalString(value, "error");
-      const { allowReconnect } = value;
-      if (allowReconnect !== undefined && typeof allowReconnect !== "boolean") {
-        throw new ProtocolError("Expected 'allowReconnect' to be true or false.");
-      }
+    case 7:
       return {
         type: "close",
         ...(error === undefined ? {} : { error }),
         ...(allowReconnect === undefined ? {} : { allowReconnect }),
       };
-    }
     case 8:
-      return { type: "ack", sequenceId: requiredInteger(value, "sequenceId") };
-    case 9:
-      return { type: "sequence", sequenceId: requiredInteger(value, "sequenceId") };
+    case 9: {
+      const { sequenceId } = found;
+      if (sequenceId === undefined) throw missing("sequenceId");
+      return { type: type === 8 ? "ack" : "sequence", sequenceId };
+    }
     default:
       return { type: "unknown", code: type };
   }
 }
 
-function invocationOf(value: Members, raw: Map<string, string>) {
-  const target = requiredString(value, "target", true);
-  const values = value.arguments;
-  if (values === undefined) throw new ProtocolError("Missing required property 'arguments'.");
-  if (!Array.isArray(values)) {
-    throw new ProtocolError("Expected 'arguments' to be of type Array.");
+/** What a record may hold; `arguments`, `item` and `result` raw. */
+interface Members {
+  type?: number;
+  invocationId?: string;
+  target?: string;
+  arguments?: string;
+  streamIds?: readonly string[];
+  item?: string;
+  result?: string;
+  error?: string;
+  allowReconnect?: boolean;
+  sequenceId?: number | undefined;
+}
+
+function readMembers(members: JsonObject["members"]): Members {
+  const found: Members = {};
+  for (const [name, raw] of members) {
+    switch (name) {
+      case "type": {
+        const type = readInteger(raw, name, 32);
+        if (type === undefined) throw wrong(name, "Number");
+        found.type = type;
+        break;
+      }
+      case "invocationId":
+      case "target":
+      case "error":
+        found[name] = readString(raw, name);
+        break;
+      case "arguments":
+        if (raw[0] !== "[") throw wrong(name, "Array");
+        found.arguments = raw;
+        break;
+      case "streamIds": {
+        const ids: unknown = JSON.parse(raw);
+        if (!isStrings(ids)) throw wrong(name, "Array");
+        found.streamIds = ids;
+        break;
+      }
+      case "item":
+      case "result":
+        found[name] = raw;
+        break;
+      case "allowReconnect":
+        if (raw !== "true" && raw !== "false") {
+          throw new ProtocolError("Expected 'allowReconnect' to be true or false.");
+        }
+        found.allowReconnect = raw === "true";
+        break;
+      case "sequenceId":
+        found.sequenceId = readInteger(raw, name, 64);
+        break;
+      case "headers":
+        if (raw[0] !== "{") throw wrong(name, "StartObject");
+        for (const [header, text] of readObject(raw).members) {
+          if (text[0] !== '"') {
+            throw new ProtocolError(`Expected header '${header}' to be of type String.`);
+          }
+        }
+    }
   }
-  const { streamIds } = value;
-  if (streamIds !== undefined && !isStrings(streamIds)) {
-    throw new ProtocolError("Expected 'streamIds' to be of type Array.");
-  }
+  return found;
+}
+
+function invocationOf(found: Members, values: unknown) {
+  const { target, arguments: raw, streamIds } = found;
+  if (target === undefined) throw missing("target");
+  if (raw === undefined) throw missing("arguments");
   return {
     target,
-    arguments: raw.get("arguments") as string, // there, as `values` is
-    values: values as readonly unknown[],
+    arguments: raw,
+    values: values as readonly unknown[], // of the same array
     ...(streamIds?.length ? { streamIds } : {}),
   };
 }
 
-type Members = Readonly<Record<string, unknown>>;
+function required(text: string | undefined, name: string): string {
+  if (!text) throw missing(name);
+  return text;
+}
 
-function isObject(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function missing(name: string): ProtocolError {
+  return new ProtocolError(`Missing required property '${name}'.`);
+}
+
+function wrong(name: string, type: string): ProtocolError {
+  return new ProtocolError(`Expected '${name}' to be of type ${type}.`);
 }
 
 function isStrings(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
-}
-
-function kindOf(value: unknown): string {
-  if (typeof value === "boolean") return value ? "True" : "False";
-  return typeof value === "string" ? "String" : "Number";
-}
-
-function optionalString(value: Members, name: string): string | undefined {
-  const member = value[name];
-  if (member === undefined || typeof member === "string") return member;
-  throw new ProtocolError(`Expected '${name}' to be of type String.`);
-}
-
-function requiredString(value: Members, name: string, mayBeEmpty = false): string {
-  const member = optionalString(value, name);
-  if (member === undefined || (member === "" && !mayBeEmpty)) {
-    throw new ProtocolError(`Missing required property '${name}'.`);
-  }
-  return member;
-}
-
-function requiredInteger(value: Members, name: string): number {
-  const member = value[name];
-  if (member === undefined) throw new ProtocolError(`Missing required property '${name}'.`);
-  if (!Number.isSafeInteger(member)) {
-    throw new ProtocolError(`Expected '${name}' to be of type Number.`);
-  }
-  return member as number; // just checked
 }
 
 /** Members in the order in which .NET writes them. */
@@ -235,29 +271,29 @@ function body(message: HubMessage<string>): string {
     case "streamInvocation": {
       const type = message.type === "invocation" ? 1 : 4;
       const { invocationId, streamIds } = message;
-      const id =
-        invocationId === undefined ? "" : `,"invocationId":${JSON.stringify(invocationId)}`;
-      const streams = streamIds?.length ? `,"streamIds":${JSON.stringify(streamIds)}` : "";
-      return `{"type":${type}${id},"target":${JSON.stringify(message.target)},"arguments":${message.arguments}${streams}}`;
+      const id = invocationId ? `,"invocationId":${printString(invocationId)}` : "";
+      const ids = streamIds?.map(printString).join(",");
+      const streams = ids ? `,"streamIds":[${ids}]` : "";
+      return `{"type":${type}${id},"target":${printString(message.target)},"arguments":${message.arguments}${streams}}`;
     }
     case "streamItem":
-      return `{"type":2,"invocationId":${JSON.stringify(message.invocationId)},"item":${message.item}}`;
+      return `{"type":2,"invocationId":${printString(message.invocationId)},"item":${message.item}}`;
     case "completion": {
       const { error, result } = message;
       const outcome =
         error !== undefined
-          ? `,"error":${JSON.stringify(error)}`
+          ? `,"error":${printString(error)}`
           : result !== undefined
             ? `,"result":${result}`
             : "";
-      return `{"type":3,"invocationId":${JSON.stringify(message.invocationId)}${outcome}}`;
+      return `{"type":3,"invocationId":${printString(message.invocationId)}${outcome}}`;
     }
     case "cancelInvocation":
-      return `{"type":5,"invocationId":${JSON.stringify(message.invocationId)}}`;
+      return `{"type":5,"invocationId":${printString(message.invocationId)}}`;
     case "ping":
       return '{"type":6}';
     case "close": {
-      const error = message.error === undefined ? "" : `,"error":${JSON.stringify(message.error)}`;
+      const error = message.error === undefined ? "" : `,"error":${printString(message.error)}`;
       return `{"type":7${error}${message.allowReconnect ? ',"allowReconnect":true' : ""}}`;
     }
     case "ack":

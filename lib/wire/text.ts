@@ -1,50 +1,159 @@
-/** Raw pieces of JSON text: where a member of an object begins and ends, without decoding it. */
+/** JSON text read and written as .NET does it, and raw pieces of it: those that are not decoded. */
+
+import { ProtocolError } from "../errors.ts";
+
+/** How deep .NET lets objects and arrays from a client stand in each other, its record being the first. */
+export const MAX_DEPTH = 64;
+
+/** A JSON object: decoded, and its members as text. */
+export interface JsonObject {
+  readonly value: Readonly<Record<string, unknown>>;
+  /** Name and raw value of each member, in order. Of equal names the last one is in `value`. */
+  readonly members: readonly (readonly [name: string, raw: string])[];
+}
 
 /**
- * The members of a JSON object, each as its raw text. Of equal names the last one wins, as in .NET.
- * @param json text that `JSON.parse` has accepted and that holds an object; anything else gives nonsense
+ * Reads the object with which a text begins. What stands behind it is ignored, as .NET does.
+ * @param maxDepth of objects and arrays in each other, this one being the first
+ * @throws {ProtocolError} when the text does not begin with an object, or it is nested deeper
  */
-export function members(json: string): Map<string, string> {
-  const found = new Map<string, string>();
-  let at = skipSpace(json, json.indexOf("{") + 1);
-  while (json.charCodeAt(at) === QUOTE) {
-    const nameEnd = endOfString(json, at);
-    const name: string = JSON.parse(json.slice(at, nameEnd));
-    const start = skipSpace(json, skipSpace(json, nameEnd) + 1); // past the colon
-    const end = endOfValue(json, start);
-    found.set(name, json.slice(start, end));
-    at = skipSpace(json, skipSpace(json, end) + 1); // past the comma, or the closing brace
+export function readObject(text: string, maxDepth: number = Number.POSITIVE_INFINITY): JsonObject {
+  const pieces: [name: string, raw: string][] = [];
+  let at = skipSpace(text, 0);
+  if (text[at] !== "{") throw notAnObject(text, at);
+  at = skipSpace(text, at + 1);
+  // Where the text is not JSON the pieces are nonsense; the parser behind the loop finds out.
+  while (text[at] === '"') {
+    const nameEnd = endOfString(text, at);
+    const start = skipSpace(text, skipSpace(text, nameEnd) + 1); // past the colon
+    const end = endOfValue(text, start, maxDepth - 1);
+    pieces.push([text.slice(at, nameEnd), text.slice(start, end)]);
+    at = skipSpace(text, end);
+    if (text[at] !== ",") break;
+    at = skipSpace(text, at + 1);
   }
-  return found;
+  const value = parse(text.slice(0, at + 1)) as JsonObject["value"]; // it begins with a brace
+  return { value, members: pieces.map(([name, raw]) => [readString(name, "name"), raw]) };
+}
+
+/**
+ * Reads a raw string.
+ * @param name what it is called in the error
+ * @throws {ProtocolError} when it is none
+ */
+export function readString(raw: string, name: string): string {
+  if (raw[0] !== '"') throw new ProtocolError(`Expected '${name}' to be of type String.`);
+  if (!raw.includes("\\")) return raw.slice(1, -1);
+  const text: string = JSON.parse(raw);
+  if (LONE_SURROGATE.test(text)) {
+    throw new ProtocolError("Cannot read incomplete UTF-16 JSON text as string.");
+  }
+  return text;
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/**
+ * Reads a raw integer, which must be written as one: `1.0` is none.
+ * @param name what it is called in the error
+ * @returns `undefined` for null. Beyond 53 bits it is not exact
+ * @throws {ProtocolError} when it is none, or has more bits
+ */
+export function readInteger(raw: string, name: string, bits: 32 | 64): number | undefined {
+  if (raw === "null") return undefined;
+  const value = Number(raw);
+  if (Number.isNaN(value)) throw new ProtocolError(`Expected '${name}' to be of type Number.`);
+  const limit = 2 ** (bits - 1);
+  if (!/^-?\d+$/.test(raw) || value < -limit || value > limit - 1) {
+    throw new ProtocolError(
+      `Either the JSON value is not in a supported format, or is out of bounds for an Int${bits}.`,
+    );
+  }
+  return value;
+}
+
+/** Writes a string as .NET does where it escapes no more than it must. */
+export function printString(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : `"${text.replaceAll(ESCAPED, escapeCharacter)}"`;
+}
+
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** All that is no character, is unseen, or takes two UTF-16 units; but for marks such as U+200D. */
+const ESCAPED =
+  /["\\\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u{feff}\u{10000}-\u{10ffff}]|(?! )\p{Zs}/gu;
+
+const SHORT: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  "\\": "\\\\",
+  "\b": "\\b",
+  "\t": "\\t",
+  "\n": "\\n",
+  "\f": "\\f",
+  "\r": "\\r",
+};
+
+function escapeCharacter(character: string): string {
+  if (LONE_SURROGATE.test(character)) return "\ufffd";
+  return SHORT[character] ?? character.split("").map(escapeUnit).join("");
+}
+
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    throw new ProtocolError("Error reading JSON.");
+  }
+}
+
+function notAnObject(text: string, at: number): ProtocolError {
+  // Of an array .NET has read no more than its bracket.
+  const value = text[at] === "[" ? [] : parse(text.slice(0, endOfValue(text, at, 0)));
+  return new ProtocolError(
+    `Unexpected JSON Token Type '${kindOf(value)}'. Expected a JSON Object.`,
+  );
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return "Array";
+  if (value === null) return "Null";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  return typeof value === "string" ? "String" : "Number";
+}
+
+function skipSpace(text: string, at: number): number {
+  while (text.charCodeAt(at) <= 0x20) at++;
+  return at;
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-function skipSpace(json: string, at: number): number {
-  while (json.charCodeAt(at) <= 0x20) at++;
-  return at;
-}
-
-/** @returns index behind the closing quote of the string that opens at `at` */
-function endOfString(json: string, at: number): number {
-  for (at++; json.charCodeAt(at) !== QUOTE; at++) {
-    if (json.charCodeAt(at) === BACKSLASH) at++;
+/** @returns index behind the closing quote of the string that opens at `at`, or the text's end */
+function endOfString(text: string, at: number): number {
+  for (at++; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === QUOTE) return at + 1;
+    if (unit === BACKSLASH) at++;
   }
-  return at + 1;
+  return text.length;
 }
 
-function endOfValue(json: string, at: number): number {
+function endOfValue(text: string, at: number, maxDepth: number): number {
   let depth = 0;
   for (;;) {
-    switch (json[at]) {
+    switch (text[at]) {
       case '"':
-        at = endOfString(json, at);
+        at = endOfString(text, at);
         if (depth === 0) return at;
         continue;
       case "{":
       case "[":
-        depth++;
+        if (++depth > maxDepth) throw new ProtocolError("Error reading JSON.");
         break;
       case "}":
       case "]":
@@ -56,8 +165,10 @@ function endOfValue(json: string, at: number): number {
       case "\t":
       case "\n":
       case "\r":
-      case undefined:
         if (depth === 0) return at;
+        break;
+      case undefined:
+        return at;
     }
     at++;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { item, listen, opening, reach, recovered, startFeed } from "./client.ts";
+import { createQueue } from "./queue.ts";
 import { type Stream, startRelay } from "./relay.ts";
 
 const a = "match/1";
@@ -196,12 +197,14 @@ describe("a stream that is refused", () => {
   test("by some proxy is asked for again", async () => {
     const relay = await startRelay();
     const feed = startFeed(relay.url, { transport: "sse" });
-    const waiting = reach(feed, "waiting");
+    const errors = createQueue<string | undefined>();
+    feed.onStatus(({ state, error }) => state === "waiting" && errors.push(error));
     listen(feed, a);
     (await relay.nextStream()).refuse(404, "<h1>Not found</h1>");
-    expect((await waiting).error).toBe("The relay answered 404");
+    expect(await errors.next()).toBe("The relay answered 404");
     const page = await relay.nextStream();
     page.refuse(200, "<h1>Welcome</h1>", { "Content-Type": "text/html" });
+    expect(await errors.next()).toBe("The relay answered 200");
     await relay.nextStream();
   });
 

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createMemory, listen, opening, reach, serve, startFeed } from "./client.ts";
 import { type ScriptedRelay, startRelay } from "./relay.ts";
 
@@ -86,6 +86,20 @@ describe("without a word about the transport", () => {
     listen(feed, a);
     await relay.nextPeer();
     expect(relay.seen).toEqual(["/ws"]);
+  });
+
+  test("a WebSocket is tried again after a stream over which the day has ended", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const relay = await startRelay();
+    const feed = startFeed(relay.url, { memory: remember(relay, `sse ${Date.now()}`) });
+    listen(feed, a);
+    const stream = await relay.nextStream();
+    stream.open();
+    await reach(feed, "open");
+    vi.setSystemTime(Date.now() + DAY_MS);
+    stream.end();
+    await relay.nextPeer();
   });
 
   test("a WebSocket is tried again when the stream fails", async () => {

@@ -179,6 +179,9 @@ describe("over a WebSocket", () => {
     expect(await again.next()).toMatchObject({ type: "reset", position: "x:1" });
     peer.send({ type: "unsubscribed", topic: a, reason: "requested" });
     expect(await peer.next()).toMatchObject({ type: "subscribe", id: 3 });
+    peer.send(...opening(a, 2));
+    await again.next();
+    expect(await again.next()).toMatchObject({ type: "reset", position: "x:2" });
   });
 
   test("an opening that nobody waits for any more is asked to stop", async () => {
@@ -290,12 +293,15 @@ describe("a connection", () => {
     const { relay, feed, topic, peer } = await connect();
     const waiting = reach(feed, "waiting");
     const before = Date.now();
-    peer.send({ type: "drain", retryMs: 40 });
+    peer.send({ type: "drain", retryMs: 40 }, item(a, "too late", 1));
     await peer.gone;
     expect((await waiting).retryAt).toBeGreaterThanOrEqual(before + 40);
     expect(await topic.next()).toMatchObject({ type: "state", state: "stale" });
-    await relay.nextPeer();
+    const again = await relay.nextPeer();
     expect(Date.now()).toBeGreaterThanOrEqual(before + 39); // timers may be a millisecond early
+    expect(await serve(again)).toMatchObject({ topics: [{ topic: a, since: "x:0" }] });
+    again.send(recovered(a, 1));
+    expect(await topic.next()).toMatchObject({ type: "recovered" });
   });
 
   test("closed with a code below 4500 is not made again", async () => {
@@ -457,15 +463,18 @@ describe("the application", () => {
 
   test("that falls behind is still told the end", async () => {
     const { feed, topic, peer } = await connect();
-    const loop = feed.topic(a, { maxPending: 1 })[Symbol.asyncIterator]();
-    const first = loop.next();
+    // Behind the first reset come four updates: the one is over its bound before the end, the other by it.
+    const loops = [1, 3].map((maxPending) => feed.topic(a, { maxPending })[Symbol.asyncIterator]());
+    const firsts = loops.map((loop) => loop.next());
     await peer.next();
     peer.send(...opening(a, 1), item(a, 2, 2), item(a, 3, 3));
     peer.send({ type: "unsubscribed", topic: a, reason: "ended" });
-    await first;
+    await Promise.all(firsts);
     for (let n = 0; n < 4; n++) await topic.next();
-    expect((await loop.next()).value).toMatchObject({ type: "end" });
-    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    for (const loop of loops) {
+      expect((await loop.next()).value).toMatchObject({ type: "end" });
+      expect(await loop.next()).toEqual({ done: true, value: undefined });
+    }
   });
 
   test("stops a listener, a loop or all of a topic with a signal", async () => {
@@ -488,7 +497,17 @@ describe("the application", () => {
     topic.stop();
     expect(await peer.next()).toMatchObject({ type: "unsubscribe" });
     handle.on(({ type }) => seen.push(type));
-    expect(feed.topic(a).state).toBe("connecting"); // an aborted handle asks for nothing
+    listen(feed, b);
+    expect(await peer.next()).toMatchObject({ type: "subscribe", topics: [b] });
+  });
+
+  test("may leave a loop before it has begun", async () => {
+    const { feed, topic, peer } = await connect();
+    const loop = feed.topic(b)[Symbol.asyncIterator]();
+    await loop.return?.();
+    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    topic.stop();
+    expect(await peer.next()).toEqual({ type: "unsubscribe", topics: [a] });
   });
 
   test("may leave a loop that waits", async () => {
@@ -501,6 +520,22 @@ describe("the application", () => {
     expect(await loop.next()).toMatchObject({ done: true });
     topic.stop();
     expect(await peer.next()).toMatchObject({ type: "unsubscribe" });
+  });
+
+  test("may stop a listener while it is being told something", async () => {
+    const relay = await startRelay();
+    const feed = startFeed(relay.url, { transport: "websocket" });
+    const topic = feed.topic(a);
+    const seen: string[] = [];
+    const stop = topic.on(({ type }) => {
+      seen.push(type);
+      stop();
+    });
+    const peer = await relay.nextPeer();
+    await serve(peer, a);
+    expect(await peer.next()).toMatchObject({ type: "unsubscribe" });
+    expect(seen).toEqual(["reset"]);
+    expect(topic.state).toBe("closed");
   });
 
   test("closes the feed with a signal, and everybody is told", async () => {

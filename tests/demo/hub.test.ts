@@ -1,6 +1,13 @@
 import { HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import type { BetReceipt, HubStats, MatchState, TickerItem } from "../../app/demo/contract.ts";
+import type {
+  BetReceipt,
+  HubStats,
+  Market,
+  MatchState,
+  OddsChanged,
+  TickerItem,
+} from "../../app/demo/contract.ts";
 import { createDemoHub, type DemoHub, type DemoHubOptions } from "../../app/demo/hub.ts";
 import { createSimulator } from "../../app/demo/simulator.ts";
 import { createManualClock, type ManualClock, systemClock } from "../../lib/clock.ts";
@@ -47,7 +54,7 @@ interface Client {
 }
 
 /** A connection without a handshake, whose socket always takes what it is given but for `stuck` ones. */
-function connect(hub: DemoHub, { stuck = false } = {}): Client {
+function connect(hub: DemoHub, { stuck = false, query = "" } = {}): Client {
   let received = "";
   let closed: number | undefined;
   let bufferedBytes = 0;
@@ -66,7 +73,7 @@ function connect(hub: DemoHub, { stuck = false } = {}): Client {
     },
   };
   let handler: SocketHandler | undefined;
-  const request = new Request(URL_OF_HUB, { headers: { upgrade: "WebSocket" } });
+  const request = new Request(URL_OF_HUB + query, { headers: { upgrade: "WebSocket" } });
   hub.connect(request, (accept) => {
     handler = accept(socket);
     return new Response();
@@ -167,6 +174,16 @@ describe("a request for a connection", () => {
     expect(hub.negotiate(new Request(URL_OF_HUB)).status).toBe(405);
   });
 
+  test("takes an id once, also after its connection has ended", async () => {
+    const hub = setUp();
+    const { connectionToken } = await post(hub).json();
+    const client = connect(hub, { query: `?id=${connectionToken}` });
+    client.send({ protocol: "json", version: 1 });
+    expect(client.take()).toEqual(["{}"]);
+    client.leave();
+    expect(get(hub, `?id=${connectionToken}`).status).toBe(404);
+  });
+
   test("with an id that nobody claimed in 15 s is too late", async () => {
     const hub = setUp();
     const { connectionToken } = await post(hub).json();
@@ -224,7 +241,9 @@ describe("an invocation", () => {
     [4, "Nope", [], `${failed("Nope")} HubException: Method does not exist.`],
     [1, "GetMatch", [], failed("GetMatch")],
     [1, "GetMatch", [1, 2], failed("GetMatch")],
-    [1, "getmatch", ["1"], failed("getmatch")],
+    [1, "getmatch", ["1"], failed("GetMatch")],
+    [1, "JOINMATCH", [0], `${unexpected("JoinMatch")} Unknown match: 0 is not between 1 and 20`],
+    [1, "nOPE", [], `${failed("nOPE")} HubException: Method does not exist.`],
     [1, "GetMatch", [1.5], failed("GetMatch")],
     [1, "PlaceBet", [{ ...bet, stake: "10" }], failed("PlaceBet")],
     [1, "GetMatch", [21], `${unexpected("GetMatch")} Unknown match: 21 is not between 1 and 20`],
@@ -377,16 +396,17 @@ describe("a match's group", () => {
     expect(hub.stats()).toMatchObject({ connections: 1, leavesTotal: 2 });
   });
 
-  test("is told a price that GetMatch then knows as well", () => {
+  test("is told prices a step apart, of which GetMatch knows the last", () => {
     const hub = setUp();
     const client = join(hub);
-    const before = invoke<MatchState>(client, "GetMatch", 2);
+    const priceOf = ({ selections }: Pick<Market, "selections">): number => selections[0]!.price;
+    const before = priceOf(invoke<MatchState>(client, "GetMatch", 2).markets[0]!);
     invoke(client, "JoinMatch", 2);
-    hub.publish(2, 1);
-    const [push] = client.messages<{ arguments: [{ selections: { price: number }[] }] }>();
-    const after = invoke<MatchState>(client, "GetMatch", 2);
-    expect(after.markets[0]!.selections).toEqual(push!.arguments[0].selections);
-    expect(after.markets[0]!.selections).not.toEqual(before.markets[0]!.selections);
+    hub.publish(2, 3);
+    const pushes = client.messages<{ arguments: [OddsChanged] }>();
+    const prices = pushes.map(({ arguments: [odds] }) => priceOf(odds));
+    expect(prices).toEqual([1, 2, 3].map((steps) => Math.round(before * 100 + steps) / 100));
+    expect(priceOf(invoke<MatchState>(client, "GetMatch", 2).markets[0]!)).toBe(prices[2]);
   });
 
   test("of many gets a push that was written once", () => {
@@ -535,7 +555,29 @@ describe("a connection", () => {
     expect([post(hub).status, get(hub).status]).toEqual([503, 503]);
     clock.advance(60_000);
     expect(client.take()).toEqual([]);
-    expect(hub.stats()).toMatchObject({ connections: 0, pushes: {} });
+    expect(hub.stats().connections).toBe(0);
+    expect(hub.stats().pushes).toEqual({});
+  });
+
+  test("whose upgrade ends after the hub has stopped is closed", () => {
+    const hub = setUp();
+    let open: () => void = () => {};
+    let closed: number | undefined;
+    const socket: Socket = {
+      send: () => true,
+      bufferedBytes: 0,
+      close(code) {
+        closed = code;
+      },
+    };
+    const request = new Request(URL_OF_HUB, { headers: { upgrade: "websocket" } });
+    hub.connect(request, (accept) => {
+      open = () => accept(socket);
+      return new Response();
+    });
+    hub.stop();
+    open();
+    expect(closed).toBe(1000);
   });
 });
 
@@ -583,12 +625,13 @@ describe("time", () => {
     hub.stop();
   });
 
-  test("passes at a low speed, too", () => {
-    const hub = setUp({ speed: 0.001 });
-    clock.advance(1_200_000); // 1.2 simulated seconds, tenth of a millisecond by tenth
-    const slow = createSimulator({ seed: 1 }).advance(1_200);
-    const count = slow.filter(({ type }) => type === "score").length;
-    expect(hub.stats().pushes.ScoreChanged ?? 0).toBe(count);
+  test("passes to the last fraction of a millisecond", () => {
+    const hub = setUp({ speed: 0.015 });
+    clock.advance(6_000_000); // 60,000 ticks of 1.5 simulated ms
+    const events = createSimulator({ seed: 1 }).advance(90_000);
+    const scores = events.filter(({ type }) => type === "score").length;
+    expect(scores).toBeGreaterThan(20);
+    expect(hub.stats().pushes.ScoreChanged).toBe(scores);
   });
 
   test.each([-1, 3601, Number.NaN])("cannot pass at speed %d", (speed) => {

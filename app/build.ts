@@ -1,0 +1,157 @@
+/** From a configuration to a relay with everything in it, on any runtime. */
+
+import { systemClock } from "../lib/clock.ts";
+import { type Admission, createAdmission, openAdmission } from "../lib/downstream/admission.ts";
+import type { Context } from "../lib/downstream/context.ts";
+import { createGateway, type Gateway } from "../lib/downstream/gateway.ts";
+import { createSessions } from "../lib/downstream/sessions.ts";
+import { createTokens } from "../lib/downstream/token.ts";
+import { createFanout } from "../lib/fanout/fanout.ts";
+import { createFeed, type Entry, type Feed } from "../lib/feed.ts";
+import type { Log } from "../lib/log.ts";
+import { createRelay, type Hub } from "../lib/relay.ts";
+import { createStats } from "../lib/stats.ts";
+import { createEpoch } from "../lib/topic/position.ts";
+import { createAccess } from "../lib/upstream/access.ts";
+import { createPrivateLanes } from "../lib/upstream/private.ts";
+import { createSignalRSource } from "../lib/upstream/signalr.ts";
+import { createWheel } from "../lib/wheel.ts";
+import type { HubProtocol, Raw } from "../lib/wire/hub.ts";
+import { jsonProtocol } from "../lib/wire/json.ts";
+import { messagepackProtocol } from "../lib/wire/messagepack.ts";
+import type { Config, HubConfig } from "./config.ts";
+import type { Host } from "./host.ts";
+import { compileHub } from "./spec.ts";
+
+/** A connection to the origin that lived this long starts the backoff anew when it is lost, ms. */
+const STABLE_MS = 5_000;
+
+/** Verdicts of an origin that are kept. */
+const ACCESS_ENTRIES = 100_000;
+
+export interface Built {
+  readonly context: Context;
+  /** By the hub's path in lower case. */
+  readonly gateways: ReadonlyMap<string, Gateway>;
+  /** Who may watch, by the hub's path as it is declared. */
+  readonly admissions: ReadonlyMap<string, Admission>;
+}
+
+export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built {
+  const { limits, heartbeatMs } = config;
+  const clock = systemClock;
+  const random = Math.random;
+  const stats = createStats();
+  const wheel = createWheel(clock);
+  const fanout = createFanout({ clock, stats, maxQueueBytes: limits.queueBytes });
+  const sessions = createSessions({ maxConnections: limits.connections, random });
+
+  function createHub(path: string, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
+    const spec = compileHub(path, hub, config);
+    const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> =>
+      createFeed(spec, {
+        createSource: (listener) => createSignalRSource(sourceOptions(hub, protocol), listener),
+        onDemand,
+        onEnded,
+        fanout,
+        clock,
+        random,
+        stats,
+        log,
+      });
+    return { spec, json: feed(jsonProtocol, false), messagepack: feed(messagepackProtocol, true) };
+  }
+
+  function sourceOptions<R extends Raw>(
+    { origin, headers, accessToken }: HubConfig,
+    protocol: HubProtocol<R>,
+  ) {
+    const { upstream } = config;
+    return {
+      url: origin,
+      protocol,
+      connection: {
+        ...transportOptions(),
+        headers,
+        accessToken: async () => (typeof accessToken === "function" ? accessToken() : accessToken),
+      },
+      backoff: { minMs: upstream.backoffMinMs, maxMs: upstream.backoffMaxMs },
+      stableMs: STABLE_MS,
+      maxJoinsInFlight: upstream.joinsInFlight,
+      maxInvocations: upstream.callsInFlight,
+      clock,
+      random,
+      stats,
+      log,
+    };
+  }
+
+  function transportOptions() {
+    const { handshakeTimeoutMs, keepAliveMs, serverTimeoutMs, messageBytes } = config.upstream;
+    return {
+      fetch,
+      dial: host.dial,
+      handshakeTimeoutMs,
+      keepAliveMs,
+      serverTimeoutMs,
+      maxMessageBytes: messageBytes,
+    };
+  }
+
+  const relay = createRelay({
+    fanout,
+    stats,
+    createHubs: (onEnded) =>
+      Object.entries(config.hubs).map(([path, hub]) => createHub(path, hub, onEnded)),
+  });
+  const context = { relay, sessions, stats, log, clock, wheel, random, limits, heartbeatMs };
+
+  const tokens = createTokens({
+    secret: config.secret ?? crypto.getRandomValues(new Uint8Array(32)),
+    owner: createEpoch(random),
+    now: clock.now,
+  });
+  const admissions = new Map<string, Admission>();
+  const gateways = new Map<string, Gateway>();
+  for (const [path, hub] of Object.entries(config.hubs)) {
+    const admission = createHubAdmission(hub);
+    admissions.set(path, admission);
+    const options = { ...transportOptions(), clock, stats, log, maxQueueBytes: limits.queueBytes };
+    gateways.set(
+      path.toLowerCase(),
+      createGateway({
+        context,
+        hub: hubOf(relay.hubs, path),
+        lanes: createPrivateLanes({ ...options, url: hub.origin }),
+        tokens,
+        admission,
+        limits: {
+          ...config.signalr,
+          messageBytes: limits.messageBytes,
+          statefulBytes: limits.queueBytes,
+        },
+        transports: hub.transports,
+        stateful: hub.statefulReconnect,
+      }),
+    );
+    if (hub.access === "public") log.info({ hub: path }, "everybody may watch: access is public");
+  }
+  return { context, gateways, admissions };
+
+  function createHubAdmission(hub: HubConfig): Admission {
+    if (hub.access === "public") return openAdmission;
+    const access = createAccess({
+      url: hub.origin,
+      fetch,
+      clock,
+      ttlMs: hub.accessTtlMs,
+      maxEntries: ACCESS_ENTRIES,
+      timeoutMs: config.upstream.handshakeTimeoutMs,
+    });
+    return createAdmission(access, hub.credentialHeaders);
+  }
+}
+
+function hubOf(hubs: ReadonlyMap<string, Hub>, path: string): Hub {
+  return hubs.get(path.toLowerCase()) as Hub; // one was made for each path
+}

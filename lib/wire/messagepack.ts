@@ -1,0 +1,296 @@
+/**
+ * The MessagePack hub protocol: the length of a record, and the record, which is one array.
+ *
+ * A length is written 7 bits a byte, the lowest first, with the high bit on all bytes but the last.
+ *
+ * @see https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md#messagepack-msgpack-encoding
+ */
+
+import { Decoder, Encoder } from "@msgpack/msgpack";
+import { messageOf, ProtocolError } from "../errors.ts";
+import { elements, kindOf } from "./bytes.ts";
+import type { Framing, HubMessage, HubProtocol, Unknown } from "./hub.ts";
+
+export const messagepackProtocol: HubProtocol<Uint8Array> = {
+  name: "messagepack",
+  transferFormat: "Binary",
+  createFraming,
+  parse,
+  frame: (record) => framed(record),
+  print,
+  decode,
+  encode,
+};
+
+const NOTHING = new Uint8Array(0);
+
+function createFraming(maxRecordBytes: number): Framing<Uint8Array> {
+  /** The beginning of a record, in a buffer of our own that has room for more of it. */
+  let held = NOTHING;
+  let heldBytes = 0;
+
+  function hold(bytes: Uint8Array): Uint8Array {
+    const length = heldBytes + bytes.length;
+    if (length > held.length) {
+      // Twice the size: pieces of one byte must not cost a copy of everything each.
+      const larger = new Uint8Array(Math.max(length, 2 * held.length));
+      larger.set(held.subarray(0, heldBytes));
+      held = larger;
+    }
+    held.set(bytes, heldBytes);
+    heldBytes = length;
+    return held.subarray(0, length);
+  }
+
+  return {
+    push(chunk) {
+      const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+      const input = heldBytes === 0 ? bytes : hold(bytes);
+      const records: Uint8Array[] = [];
+      let at = 0;
+      for (;;) {
+        const found = readLength(input, at);
+        if (found && found.end - at > maxRecordBytes) {
+          throw new ProtocolError(
+            `The maximum message size of ${maxRecordBytes}B was exceeded. The message size can be configured in AddHubOptions.`,
+          );
+        }
+        if (!found || found.end > input.length) break;
+        records.push(input.subarray(found.start, found.end));
+        at = found.end;
+      }
+      if (heldBytes === 0 || at > 0) {
+        // The records are views of what was held: the next one gets a buffer of its own.
+        held = NOTHING;
+        heldBytes = 0;
+        if (at < input.length) hold(input.subarray(at));
+      }
+      return records;
+    },
+  };
+}
+
+/**
+ * @returns where the record that is announced at `at` starts and ends; `undefined` when its length
+ * is not whole yet
+ */
+function readLength(bytes: Uint8Array, at: number): { start: number; end: number } | undefined {
+  let length = 0;
+  for (let i = 0; i < 5; i++) {
+    const byte = bytes[at + i];
+    if (byte === undefined) return undefined;
+    length += (byte & 0x7f) * 2 ** (7 * i);
+    if (byte >= 0x80) continue;
+    if (length > 0x7fffffff) break;
+    const start = at + i + 1;
+    return { start, end: start + length };
+  }
+  throw new ProtocolError("Messages over 2GB in size are not supported.");
+}
+
+/** More than any type has: what a later version of the protocol adds is not looked at. */
+const MAX_ITEMS = 6;
+
+function parse(record: Uint8Array): HubMessage<Uint8Array> | Unknown {
+  if (kindOf(record) !== "array") throw unreadable("message", "Array");
+  const [first, second, third, fourth, fifth, sixth] = elements(record, MAX_ITEMS);
+  const code = integer(first, "messageType", 32);
+  if (code >= 1 && code <= 5) checkHeaders(second);
+  switch (code) {
+    case 1: {
+      const invocationId = string(third, "invocationId");
+      return {
+        type: "invocation",
+        ...(invocationId ? { invocationId } : {}),
+        ...invocationOf("Invocation", fourth, fifth, sixth),
+      };
+    }
+    case 2: {
+      const invocationId = filled(third, "invocation ID for StreamItem message");
+      if (fourth === undefined) throw unreadable("item", "value");
+      return { type: "streamItem", invocationId, item: fourth, value: decode(fourth) };
+    }
+    case 3: {
+      const invocationId = filled(third, "invocation ID for Completion message");
+      return { type: "completion", invocationId, ...outcomeOf(fourth, fifth) };
+    }
+    case 4: {
+      const invocationId = filled(third, "invocation ID for StreamInvocation message");
+      const invocation = invocationOf("StreamInvocation", fourth, fifth, sixth);
+      return { type: "streamInvocation", invocationId, ...invocation };
+    }
+    case 5: {
+      const invocationId = filled(third, "invocation ID for CancelInvocation message");
+      return { type: "cancelInvocation", invocationId };
+    }
+    case 6:
+      return { type: "ping" };
+    case 7: {
+      const error = string(second, "error");
+      return {
+        type: "close",
+        ...(error === undefined ? {} : { error }),
+        ...(third === undefined ? {} : { allowReconnect: boolean(third, "allowReconnect") }),
+      };
+    }
+    case 8:
+      return { type: "ack", sequenceId: integer(second, "sequenceId", 64) };
+    case 9:
+      return { type: "sequence", sequenceId: integer(second, "sequenceId", 64) };
+    default:
+      return { type: "unknown", code };
+  }
+}
+
+/** An item of a record; absent when the record ends before it. */
+type Item = Uint8Array | undefined;
+
+function invocationOf(type: string, name: Item, values: Item, streamIds: Item) {
+  const target = filled(name, `target for ${type} message`);
+  if (values === undefined || kindOf(values) !== "array") throw unreadable("arguments", "array");
+  const ids = streamIds === undefined ? [] : streamIdsOf(streamIds);
+  return {
+    target,
+    arguments: values,
+    values: decode(values) as readonly unknown[], // an array, as just checked
+    ...(ids.length > 0 ? { streamIds: ids } : {}),
+  };
+}
+
+function streamIdsOf(item: Uint8Array): string[] {
+  if (kindOf(item) !== "array") throw unreadable("streamIds", "array");
+  return elements(item).map((id) => filled(id, "value in streamIds received"));
+}
+
+const ERROR = 1;
+const VOID = 2;
+const RESULT = 3;
+
+function outcomeOf(kind: Item, value: Item): { error?: string; result?: Uint8Array } {
+  switch (integer(kind, "resultKind", 32)) {
+    case ERROR: {
+      const error = string(value, "error");
+      return error === undefined ? {} : { error };
+    }
+    case VOID:
+      return {};
+    case RESULT:
+      if (value === undefined) throw unreadable("result", "value");
+      return { result: value };
+    default:
+      throw new ProtocolError("Invalid invocation result kind.");
+  }
+}
+
+function checkHeaders(item: Item): void {
+  if (item === undefined || kindOf(item) !== "map") throw unreadable("headers", "map");
+  for (const [index, text] of elements(item).entries()) {
+    filled(text, `${index % 2 === 0 ? "key" : "value"} in header`);
+  }
+}
+
+/** @returns `undefined` for nil */
+function string(item: Item, field: string): string | undefined {
+  const kind = item && kindOf(item);
+  if (kind === "nil") return undefined;
+  if (item === undefined || kind !== "string") throw unreadable(field, "String");
+  const [head = 0] = item;
+  return utf8.decode(item.subarray(head < 0xd9 ? 1 : 1 + 2 ** (head - 0xd9)));
+}
+
+/** A string that must have a character at least. */
+function filled(item: Item, field: string): string {
+  const text = string(item, field);
+  if (!text) throw new ProtocolError(`Null or empty ${field}.`);
+  return text;
+}
+
+/** @returns a number; beyond 53 bits it is not exact */
+function integer(item: Item, field: string, bits: 32 | 64): number {
+  const value = item && kindOf(item) === "integer" ? decoder.decode(item) : undefined;
+  const limit = 2 ** (bits - 1);
+  if (typeof value !== "number" || value < -limit || value > limit - 1) {
+    throw unreadable(field, `Int${bits}`);
+  }
+  return value;
+}
+
+function boolean(item: Uint8Array, field: string): boolean {
+  if (kindOf(item) !== "boolean") throw unreadable(field, "Boolean");
+  return item[0] === 0xc3;
+}
+
+function unreadable(field: string, type: string): ProtocolError {
+  return new ProtocolError(`Reading '${field}' as ${type} failed.`);
+}
+
+/** UTF-8 as .NET reads it: what is broken becomes U+FFFD. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const decoder = new Decoder();
+const encoder = new Encoder();
+
+function decode(raw: Uint8Array): unknown {
+  try {
+    return decoder.decode(raw);
+  } catch (error) {
+    // Well-formed, but not for us: a map's key that is no string or number, a broken timestamp.
+    throw new ProtocolError(`Cannot decode MessagePack: ${messageOf(error)}`);
+  }
+}
+
+function encode(value: unknown): Uint8Array {
+  return encoder.encode(value);
+}
+
+/** Items in the order and the number in which .NET writes them; no headers. */
+function print(message: HubMessage<Uint8Array>): Uint8Array {
+  switch (message.type) {
+    case "invocation":
+    case "streamInvocation": {
+      const { invocationId, target, streamIds = [] } = message;
+      const type = message.type === "invocation" ? 1 : 4;
+      const id = encode(invocationId || null);
+      return framed(0x96, type, 0x80, id, encode(target), message.arguments, encode(streamIds));
+    }
+    case "streamItem":
+      return framed(0x94, 2, 0x80, encode(message.invocationId), message.item);
+    case "completion": {
+      const { error, result } = message;
+      const id = encode(message.invocationId);
+      if (error !== undefined) return framed(0x95, 3, 0x80, id, ERROR, encode(error));
+      if (result !== undefined) return framed(0x95, 3, 0x80, id, RESULT, result);
+      return framed(0x94, 3, 0x80, id, VOID);
+    }
+    case "cancelInvocation":
+      return framed(0x93, 5, 0x80, encode(message.invocationId));
+    case "ping":
+      return framed(0x91, 6);
+    case "close":
+      return framed(0x93, 7, encode(message.error || null), message.allowReconnect ? 0xc3 : 0xc2);
+    case "ack":
+      return framed(0x92, 8, encode(message.sequenceId));
+    case "sequence":
+      return framed(0x92, 9, encode(message.sequenceId));
+  }
+}
+
+/** Joins pieces, numbers being single bytes, and puts their length before them. */
+function framed(...pieces: readonly (number | Uint8Array)[]): Uint8Array {
+  let length = 0;
+  for (const piece of pieces) length += typeof piece === "number" ? 1 : piece.length;
+  const prefix: number[] = [];
+  for (let rest = length; prefix.length === 0 || rest > 0; rest >>>= 7) {
+    prefix.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
+  }
+  const record = new Uint8Array(prefix.length + length);
+  record.set(prefix);
+  let at = prefix.length;
+  for (const piece of pieces) {
+    if (typeof piece === "number") record[at++] = piece;
+    else {
+      record.set(piece, at);
+      at += piece.length;
+    }
+  }
+  return record;
+}

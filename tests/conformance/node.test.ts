@@ -1,0 +1,6 @@
+import { declareWith } from "../support/needs.ts";
+import { embeddedOrigin } from "../support/origins.ts";
+import { findRuntime } from "../support/runtimes.ts";
+import { conformance } from "./suite.ts";
+
+declareWith("node", findRuntime("node"), (node) => conformance(node, embeddedOrigin(node)));

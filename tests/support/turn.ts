@@ -1,0 +1,6 @@
+/** Lets everything happen that waits for nothing but promises. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,168 @@
+import { describe, expect, test } from "vitest";
+import type { Message } from "../../lib/topic/publication.ts";
+import { Topic } from "../../lib/topic/topic.ts";
+import { createHubSpec } from "../support/hub-spec.ts";
+import { createPublication } from "../support/publication.ts";
+
+const EPOCH = "k3v9x2ma";
+
+/** A topic of a feed in which only it gets publications, live from sequence 1 on. */
+function createTopic({ size = 3 } = {}) {
+  const [spec] = createHubSpec({
+    a: { events: { Changed: "a" }, history: { size, ttlMs: 1_000 } },
+  }).topics;
+  if (!spec) throw new Error("It was declared above");
+  const topic = new Topic("a", spec, {}, 0);
+  let sequence = 1;
+  topic.goLive(sequence);
+  const progress = () => ({ epoch: EPOCH, sequence, now: 0 });
+  return {
+    topic,
+    publish(key: string) {
+      sequence++;
+      topic.append(createPublication({ sequence, key }));
+    },
+    /** Another topic of the feed gets a publication. */
+    pass() {
+      sequence++;
+    },
+    goLive() {
+      topic.goLive(++sequence);
+    },
+    break() {
+      topic.break(sequence);
+    },
+    open: (since?: string) => topic.opening(since, progress()).map(short),
+    recovers: (since: string) => topic.recovers(since, progress()),
+  };
+}
+
+function short(message: Message): string {
+  switch (message.type) {
+    case "publication":
+      return `publication ${message.sequence}`;
+    case "value":
+      return `value ${message.publication.sequence}`;
+    case "reset":
+      return `reset ${message.reason}${message.snapshot === undefined ? "" : ` ${message.snapshot}`}`;
+    case "subscribed": {
+      const recovered = message.recovered ? "recovered" : "reset";
+      return `subscribed ${message.position} ${recovered} ${message.state}`;
+    }
+    default:
+      return message.type;
+  }
+}
+
+describe("an opening", () => {
+  test("of a newcomer is the newest of each key", () => {
+    const { publish, open } = createTopic();
+    for (const key of ["x", "y", "x", "z"]) publish(key);
+    expect(open()).toEqual([
+      "reset new",
+      "value 3",
+      "value 4",
+      "value 5",
+      `subscribed ${EPOCH}:5 reset live`,
+    ]);
+  });
+
+  test("of a known position is what was missed", () => {
+    const { publish, open, recovers } = createTopic();
+    for (const key of ["x", "y", "x"]) publish(key);
+    expect(open(`${EPOCH}:2`)).toEqual([
+      "publication 3",
+      "publication 4",
+      `subscribed ${EPOCH}:4 recovered live`,
+    ]);
+    expect(open(`${EPOCH}:4`)).toEqual([`subscribed ${EPOCH}:4 recovered live`]);
+    expect(recovers(`${EPOCH}:2`)).toBe(true);
+  });
+
+  test.each(["", "x", "k3v9x2ma", "k3v9x2ma:-1", "k3v9x2ma:5"])(
+    "of %j, which is no position here, says so",
+    (since) => {
+      const { publish, open, recovers } = createTopic();
+      for (const key of ["x", "y", "x"]) publish(key);
+      expect(open(since)[0]).toBe("reset invalid");
+      expect(recovers(since)).toBe(false);
+    },
+  );
+
+  test("of a position of another life of the feed says so", () => {
+    expect(createTopic().open("00000000:1")[0]).toBe("reset epoch");
+  });
+
+  test("of a position that the history does not reach says so", () => {
+    const { publish, open } = createTopic({ size: 2 });
+    for (const key of ["x", "x", "x"]) publish(key);
+    expect(open(`${EPOCH}:2`)[0]).toBe("publication 3");
+    expect(open(`${EPOCH}:1`)).toEqual([
+      "reset evicted",
+      "value 4",
+      `subscribed ${EPOCH}:4 reset live`,
+    ]);
+  });
+
+  test("while the origin is away shows what is known as stale, whatever the position", () => {
+    const topic = createTopic();
+    topic.publish("x");
+    topic.break();
+    for (const since of [`${EPOCH}:1`, `${EPOCH}:2`]) {
+      expect(topic.open(since)).toEqual([
+        "reset break",
+        "value 2",
+        `subscribed ${EPOCH}:2 reset stale`,
+      ]);
+    }
+    expect(topic.open()[0]).toBe("reset new");
+  });
+
+  test("of a position before a break does not recover across it", () => {
+    const topic = createTopic();
+    topic.publish("x");
+    topic.break();
+    topic.goLive();
+    topic.publish("x");
+    for (const sequence of [1, 2])
+      expect(topic.open(`${EPOCH}:${sequence}`)[0]).toBe("reset break");
+    expect(topic.open(`${EPOCH}:3`)[0]).toBe("publication 4");
+  });
+
+  // Who was told of another topic's publication meanwhile has not been told the new state of this one.
+  test("of a position between a break and its end does not recover", () => {
+    const topic = createTopic();
+    topic.publish("x");
+    topic.break();
+    topic.pass();
+    topic.goLive();
+    expect(topic.open(`${EPOCH}:3`)[0]).toMatch(/^reset /);
+  });
+
+  test("shows the snapshot, and only what came after it was asked for", () => {
+    const { topic, publish, open } = createTopic();
+    for (const key of ["x", "y", "z"]) publish(key);
+    topic.snapshot = { raw: '{"v":1.0}', sequence: 3, time: 0 };
+    expect(open()).toEqual(['reset new {"v":1.0}', "value 4", `subscribed ${EPOCH}:4 reset live`]);
+  });
+});
+
+test("a topic that was never live does not become stale, it is still joining", () => {
+  const { topic } = createTopic();
+  const fresh = new Topic("a", topic.spec, {}, 0);
+  fresh.break(0);
+  expect(fresh.state).toBe("joining");
+  topic.break(1);
+  expect(topic.state).toBe("stale");
+});
+
+test("the version is that of the newest publication or reset", () => {
+  const { topic, publish, pass, goLive } = createTopic();
+  expect(topic.version).toBe(1);
+  publish("x");
+  expect(topic.version).toBe(2);
+  pass();
+  expect(topic.version).toBe(2);
+  goLive();
+  expect(topic.version).toBe(4);
+});
