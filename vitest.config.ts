@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [
-            "tests/{wire,topic,fanout,upstream,downstream,client,demo,app}/**/*.test.ts",
+            "tests/{wire,topic,fanout,upstream,downstream,client,demo,app,page}/**/*.test.ts",
             "tests/*.test.ts",
           ],
         },

@@ -35,7 +35,6 @@ export function garbage(test: StagedTest): void {
     ["/topics/nope", 404, "unknown_topic"],
     ["/topics/match/0", 400, "invalid_topic"],
     ["/topics/match/..%2f..%2fx", 400, "invalid_topic"],
-    ["/topics/match/../../x", 404, "not_found"],
     ["/nope", 404, "not_found"],
   ];
 
@@ -50,6 +49,15 @@ export function garbage(test: StagedTest): void {
           { error: expect.objectContaining({ code, message: expect.stringMatching(/\w/) }) },
         ]);
     }
+  });
+
+  test("may climb: some runtimes tidy such a path up first", async ({ relay }) => {
+    const reply = await ask(relay.url, "/topics/match/../../x");
+    expect([reply.status, reply.json()]).toSatisfy(
+      ([status, { error }]) =>
+        (status === 404 && error.code === "not_found") ||
+        (status === 400 && error.code === "invalid_topic"),
+    );
   });
 
   test("disturbs nobody else", async ({ relay, puppet }) => {

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished } from "vitest";
 import { demoConfig } from "../../app/demo/config.ts";
+import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
 import { connectHub, openRawHub } from "../support/signalr-client.ts";
 import { runProgram } from "../support/spawn.ts";
@@ -68,6 +69,33 @@ export function operation(test: StagedTest): void {
     expect([ready.status, stream.status, negotiation.status]).toEqual([503, 503, 503]);
     expect(Number(stream.headers["retry-after"])).toBeGreaterThan(0);
     await stopped;
+  });
+
+  test("a bound that is reached is told, with a time to come back", async ({ runtime, origin }) => {
+    const config = demoConfig(origin.hub);
+    const relay = await startRelay(runtime, { ...config, limits: { connections: 2, topics: 1 } });
+    onTestFinished(() => void relay.program.kill());
+    const socket = await openWs(`${relay.url}/ws`);
+    await socket.subscribe("match/1");
+    socket.send({ type: "subscribe", id: 1, topics: ["match/2"] });
+    const refusal = { code: "overloaded", message: expect.any(String) };
+    const topic = "match/2";
+    expect(await socket.messages.next()).toEqual({ type: "error", ...refusal, id: 1, topic });
+    const tooMany = await ask(relay.url, `/sse?topic=${topic}`);
+    expect([tooMany.status, tooMany.json()]).toEqual([503, { error: { ...refusal, topic } }]);
+
+    await openSse(`${relay.url}/sse?topic=match/1`);
+    await expect(openWs(`${relay.url}/ws`)).rejects.toThrow("503");
+    await expect(connectHub(`${relay.url}/hubs/live`)).rejects.toThrow("503");
+    const full = await ask(relay.url, "/sse?topic=match/1");
+    expect([full.status, full.json()]).toEqual([503, { error: refusal }]);
+    expect(Number(full.headers["retry-after"])).toBeGreaterThan(0);
+    socket.close();
+    await eventually(
+      () => ask(relay.url, "/topics/match/1"),
+      ({ status }) => status === 200,
+    );
+    await relay.program.stop();
   });
 
   test("metrics count what it does", async ({ relay }) => {

@@ -2,6 +2,7 @@ import { EventSource } from "eventsource";
 import type { EventSourceMessage } from "eventsource-parser";
 import { expect, onTestFinished } from "vitest";
 import { createInbox } from "../support/inbox.ts";
+import type { Origin, Published } from "../support/origins.ts";
 import { openSse } from "../support/sse-client.ts";
 import { openWire } from "../support/tcp-proxy.ts";
 import { brief, FLOOD_BYTES, flood, run, sequences, streamOf } from "./reading.ts";
@@ -98,6 +99,51 @@ export function sse(test: StagedTest): void {
     const { last } = await origin.publish(3, 1);
     expect(await seen.take(51)).toEqual(run({ first: first + 10, last }));
     expect(wire.connections).toBe(2);
+  });
+
+  test("who loses the connection again and again still gets every one, once", async ({
+    relay,
+    origin,
+  }) => {
+    const url = `${relay.url}/sse?topic=match/19`;
+    let client = await openSse(url);
+    await client.opening();
+    const all: number[] = [];
+    const publishing = publishSlowly(origin, 19, 40);
+    let last: number | undefined;
+    void publishing.then((published) => {
+      last = published.last;
+    });
+    for (let lives = 1; last === undefined || all.at(-1) !== last; lives++) {
+      const events = [await client.events.next(), ...client.events.waiting];
+      all.push(...sequences(events));
+      const lastEventId = events.findLast(({ id }) => id !== undefined)?.id ?? "";
+      client.close();
+      client = await openSse(url, { lastEventId });
+      expect(lives).toBeLessThan(1_000);
+    }
+    expect(all).toEqual(run(await publishing));
+  });
+
+  test("who comes in the middle of it sees no hole between the state and what comes", async ({
+    relay,
+    origin,
+  }) => {
+    const url = `${relay.url}/sse?topic=match/20`;
+    const first = await openSse(url);
+    await first.opening();
+    const publishing = publishSlowly(origin, 20, 40);
+    const clients = [];
+    while (clients.length < 20) {
+      await first.events.next();
+      clients.push(await openSse(url));
+    }
+    const { last } = await publishing;
+    for (const { events } of clients) {
+      const seen = await events.until((event) => sequences([event])[0] === last);
+      const [from = 0] = sequences(seen);
+      expect(sequences(seen)).toEqual(run({ first: from, last }));
+    }
   });
 
   test("whose position is no good is told why, and gets the state", async ({ relay, puppet }) => {
@@ -284,4 +330,12 @@ export function sse(test: StagedTest): void {
     expect(stuck.text().length - came).toBeLessThan(FLOOD_BYTES);
     expect(reader.text().length).toBeGreaterThan(FLOOD_BYTES);
   });
+}
+
+/** Publishes ten at a time, and the next ten when the origin has answered. */
+async function publishSlowly(origin: Origin, match: number, times: number): Promise<Published> {
+  const { first } = await origin.publish(match, 10);
+  let last = first + 9;
+  for (let i = 1; i < times; i++) last = (await origin.publish(match, 10)).last;
+  return { first, last };
 }
