@@ -128,8 +128,7 @@ export function createFeed<R extends Raw>(
     up() {
       for (const check of [...connecting]) check();
     },
-    down(reason) {
-      log.warn({ hub: spec.path, reason, topics: entries.size }, "upstream lost");
+    down() {
       calls.clear();
       for (const entry of entries.values()) stall(entry);
     },
@@ -213,13 +212,19 @@ export function createFeed<R extends Raw>(
     const { topic } = entry;
     const { snapshot } = topic.spec;
     if (!snapshot) return;
+    // Joined, but the origin does not answer: better live without a snapshot than stale for good.
+    const patience = clock.after(spec.openTimeoutMs, () => {
+      if (topic.state !== "live") goLive(entry);
+    });
     calls.ask(snapshot.method, snapshot.print(topic.parameters), maxAgeMs).then(
       (answer) => {
+        patience.cancel();
         topic.snapshot = answer;
         if (topic.state !== "live") goLive(entry);
         wake(entry);
       },
       (error) => {
+        patience.cancel();
         // Without the origin there is a new join to come, and with it another snapshot.
         if (!(error instanceof HubError)) return;
         log.warn({ topic: topic.name, error: messageOf(error) }, "snapshot refused");
@@ -234,11 +239,12 @@ export function createFeed<R extends Raw>(
   function goLive(entry: OwnEntry): void {
     const { topic, audience } = entry;
     if (entries.get(topic.name) !== entry) return;
+    const reason = topic.state === "stale" ? "break" : "new";
     // A number of its own: who saw the publication before must not pass for having seen this reset.
     topic.goLive(++sequence);
     if (audience.cohorts.size > 0) {
       stats.resets++;
-      for (const message of topic.reset("break")) fanout.publish(audience, message);
+      for (const message of topic.reset(reason)) fanout.publish(audience, message);
       const position = printPosition(epoch, sequence);
       fanout.publish(audience, { type: "live", topic: topic.name, position });
     }

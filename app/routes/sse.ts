@@ -5,7 +5,7 @@ import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
 import { openEventStream } from "../../lib/downstream/sse.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { Request as TopicRequest } from "../../lib/relay.ts";
+import type { Request as TopicRequest } from "../../lib/subscriptions.ts";
 import { MAX_TOPICS_PER_MESSAGE } from "../../lib/wire/message.ts";
 import { assertRoom } from "../refusal.ts";
 

@@ -4,7 +4,8 @@
  */
 
 import { HubError, messageOf, Refusal, UnavailableError } from "../errors.ts";
-import type { Hub, Subscriptions } from "../relay.ts";
+import type { Hub } from "../relay.ts";
+import type { Subscriptions } from "../subscriptions.ts";
 import type { Parameters } from "../topic/template.ts";
 import type { TopicSpec } from "../topic/topic.ts";
 import type { Lane, LaneListener } from "../upstream/private.ts";
@@ -50,12 +51,10 @@ export function serveSignalR(
     onSlow,
   });
   // What is pushed to everybody comes without being asked for.
-  for (const { template, join, stream } of spec.topics) {
-    if (join || stream || template.names.length > 0) continue;
-    pushes
-      .join(template.text)
-      .catch((error) => context.log.warn({ error: messageOf(error) }, "broadcast"));
-  }
+  const broadcasts = spec.topics.filter(
+    ({ template, join, stream }) => !join && !stream && template.names.length === 0,
+  );
+  pushes.open(broadcasts.map(({ template }) => ({ topic: template.text })));
 
   function onSlow(): void {
     stats.slowDisconnects++;

@@ -1,7 +1,7 @@
 /** Plain Server-Sent Events, PROTOCOL.md section 4: one session for each stream of `/sse`. */
 
 import type { Format } from "../fanout/format.ts";
-import type { Request } from "../relay.ts";
+import type { Request } from "../subscriptions.ts";
 import type { Publication } from "../topic/publication.ts";
 import {
   noticeFields,

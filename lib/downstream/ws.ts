@@ -2,8 +2,8 @@
 
 import { CloseCode, messageOf, ProtocolError, Refusal } from "../errors.ts";
 import type { Format } from "../fanout/format.ts";
-import type { Subscriptions } from "../relay.ts";
 import { byteLength, type Frame, type Socket, type SocketHandler } from "../socket.ts";
+import type { Subscriptions } from "../subscriptions.ts";
 import {
   type ClientMessage,
   HEARTBEAT,
@@ -57,7 +57,10 @@ export function acceptWebSocket(
   const heartbeat = wheel.every(heartbeatMs, () => socket.send(HEARTBEAT));
   sessions.add(session);
 
+  let open = true;
+
   function leave(): void {
+    open = false;
     heartbeat.cancel();
     subscriptions.closeAll();
     sessions.remove(session);
@@ -100,6 +103,7 @@ export function acceptWebSocket(
   }
 
   function onFrame(frame: Frame): void {
+    if (!open) return; // it was told to close, and had more on the way
     const size = byteLength(frame);
     stats.receivedBytes += size;
     if (typeof frame !== "string") {

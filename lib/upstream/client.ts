@@ -24,6 +24,7 @@ const OWN_TO_A_HOP = new Set([
   "content-type",
   "expect",
   "accept-encoding",
+  "accept", // "text/event-stream" would make an event stream of the connection there
 ]);
 
 /** Parameters of SignalR's that name the client's connection here, not its connection there. */

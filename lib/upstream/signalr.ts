@@ -90,6 +90,7 @@ export function createSignalRSource<R extends Raw>(
       onClose(end) {
         // At once, not when the promise is heard: what is lost must be known before anything else.
         refused = end.refused;
+        if (!signal.aborted) log.warn({ url, reason: end.reason }, "lost the origin");
         onLost(end.reason);
         closed(end.reason);
       },
@@ -113,7 +114,7 @@ export function createSignalRSource<R extends Raw>(
     const outcomes = [...waiting.values()];
     waiting.clear();
     for (const outcome of outcomes) outcome(new UnavailableError(reason));
-    listener.down(reason);
+    listener.down();
   }
 
   function pause(ms: number, signal: AbortSignal): Promise<void> {

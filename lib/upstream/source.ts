@@ -25,7 +25,7 @@ export interface SourceListener<R extends Raw> {
   /** The connection is there; each topic follows with `joined`. */
   up(): void;
   /** The connection is gone: publications may be missed from here on. */
-  down(reason: string): void;
+  down(): void;
   /** The origin accepted a join (`result` is its answer), or the stream was asked for. */
   joined(topic: Topic, result: R | undefined): void;
   /** The origin refused a topic, or ended its stream, with this text. It has been left. */

@@ -7,7 +7,7 @@
 import { ProtocolError } from "../errors.ts";
 import type { Frame } from "../socket.ts";
 import { RECORD_SEPARATOR } from "./json.ts";
-import { MAX_DEPTH, printString, readInteger, readObject, readString } from "./text.ts";
+import { MAX_DEPTH, members, printString, readInteger, readString } from "./text.ts";
 
 export interface HandshakeRequest {
   readonly protocol: string;
@@ -25,12 +25,9 @@ export function printHandshakeRequest(request: HandshakeRequest): string {
  * @throws {ProtocolError} when it is not a request; the texts are those of ASP.NET Core
  */
 export function parseHandshakeRequest(record: string): HandshakeRequest {
-  let protocol: string | undefined;
-  let version: number | undefined;
-  for (const [name, raw] of readObject(record, MAX_DEPTH).members) {
-    if (name === "protocol") protocol = readString(raw, name);
-    else if (name === "version") version = readInteger(raw, name, 32);
-  }
+  const raw = members(record, MAX_DEPTH);
+  const protocol = readString(raw.get("protocol"), "protocol");
+  const version = readInteger(raw.get("version"), "version", 32);
   if (protocol === undefined) throw missing("protocol", record);
   if (version === undefined) throw missing("version", record);
   return { protocol, version };
@@ -52,15 +49,13 @@ export function printHandshakeResponse(error?: string): string {
  * @throws {ProtocolError} when it is not an answer
  */
 export function parseHandshakeResponse(record: string): string | undefined {
-  let error: string | undefined;
-  for (const [name, raw] of readObject(record).members) {
-    if (name === "type") {
-      throw new ProtocolError("Expected a handshake response from the server.");
-    }
-    // .NET itself does not write null, but other servers may.
-    if (name === "error") error = raw === "null" ? undefined : readString(raw, name);
+  const raw = members(record);
+  if (raw.has("type")) {
+    throw new ProtocolError("Expected a handshake response from the server.");
   }
-  return error;
+  const error = raw.get("error");
+  // .NET does not write null, but other servers may.
+  return error === "null" ? undefined : readString(error, "error");
 }
 
 /** Takes the first record off a connection, before its hub protocol is spoken. */

@@ -7,14 +7,7 @@
 import { ProtocolError } from "../errors.ts";
 import { byteLength } from "../socket.ts";
 import type { Framing, HubMessage, HubProtocol, Unknown } from "./hub.ts";
-import {
-  type JsonObject,
-  MAX_DEPTH,
-  printString,
-  readInteger,
-  readObject,
-  readString,
-} from "./text.ts";
+import { MAX_DEPTH, members, printString, readInteger, readString } from "./text.ts";
 
 /** Ends each record, U+001E. */
 export const RECORD_SEPARATOR = "\u001e";
@@ -79,7 +72,7 @@ function parsePush(record: string): HubMessage<string> | undefined {
   if (!record.startsWith(PUSH_ARGUMENTS, quote + 1)) return undefined;
   const target = record.slice(PUSH.length, quote);
   const raw = record.slice(quote + 1 + PUSH_ARGUMENTS.length, -1);
-  const values = record.endsWith("}") && !target.includes("\\") ? tryParse(raw) : undefined;
+  const values = record.endsWith("}") && NAME.test(target) ? tryParse(raw) : undefined;
   if (!Array.isArray(values)) return undefined;
   return { type: "invocation", target, arguments: raw, values };
 }
@@ -93,10 +86,13 @@ function parseItem(record: string): HubMessage<string> | undefined {
   if (!record.startsWith(ITEM_ITEM, quote + 1)) return undefined;
   const invocationId = record.slice(ITEM.length, quote);
   const item = record.slice(quote + 1 + ITEM_ITEM.length, -1);
-  if (!record.endsWith("}") || invocationId.includes("\\")) return undefined;
+  if (!record.endsWith("}") || !NAME.test(invocationId)) return undefined;
   const value = tryParse(item);
   return value === undefined ? undefined : { type: "streamItem", invocationId, item, value };
 }
+
+/** A name as it is mostly: not empty, and no character in it that is or must be escaped. */
+const NAME = /^[ -[\]-\uffff]+$/;
 
 function tryParse(json: string): unknown {
   try {
@@ -106,32 +102,49 @@ function tryParse(json: string): unknown {
   }
 }
 
-/**
- * Reads members in any order, each of which is checked whatever the type of the message, as .NET does.
- * @throws {ProtocolError} with the texts of .NET
- */
+/** Members in any order. Each is checked whatever the type of the message, as .NET does. */
 function parseAny(record: string, maxDepth?: number): HubMessage<string> | Unknown {
-  const { value, members } = readObject(record, maxDepth);
-  const found = readMembers(members);
-  const { type, error, item, result, allowReconnect } = found;
+  const raw = members(record, maxDepth);
+  const type = readInteger(raw.get("type"), "type", 32);
+  const invocationId = readString(raw.get("invocationId"), "invocationId");
+  const target = readString(raw.get("target"), "target");
+  const error = readString(raw.get("error"), "error");
+  const sequenceId = readInteger(raw.get("sequenceId"), "sequenceId", 64);
+  const allowReconnect = readBoolean(raw.get("allowReconnect"), "allowReconnect");
+  const streamIds = readStreamIds(raw.get("streamIds"));
+  const list = raw.get("arguments");
+  if (list !== undefined && list[0] !== "[") throw wrong("arguments", "Array");
+  checkHeaders(raw.get("headers"));
+  const item = raw.get("item");
+  const result = raw.get("result");
+
+  const id = () => {
+    if (!invocationId) throw missing("invocationId");
+    return invocationId;
+  };
+  const invocation = () => {
+    if (target === undefined) throw missing("target");
+    if (list === undefined) throw missing("arguments");
+    const values: unknown[] = JSON.parse(list);
+    return { target, arguments: list, values, ...(streamIds?.length ? { streamIds } : {}) };
+  };
+
   switch (type) {
     case undefined:
-      throw missing("type");
-    case 1: {
-      const { invocationId } = found;
+      throw raw.has("type") ? wrong("type", "Number") : missing("type");
+    case 1:
       return {
         type: "invocation",
         ...(invocationId ? { invocationId } : {}),
-        ...invocationOf(found, value.arguments),
+        ...invocation(),
       };
-    }
     case 2: {
-      const invocationId = required(found.invocationId, "invocationId");
+      const invocationId = id();
       if (item === undefined) throw missing("item");
-      return { type: "streamItem", invocationId, item, value: value.item };
+      return { type: "streamItem", invocationId, item, value: JSON.parse(item) };
     }
     case 3: {
-      const invocationId = required(found.invocationId, "invocationId");
+      const invocationId = id();
       if (error !== undefined && result !== undefined) {
         throw new ProtocolError("The 'error' and 'result' properties are mutually exclusive.");
       }
@@ -142,16 +155,10 @@ function parseAny(record: string, maxDepth?: number): HubMessage<string> | Unkno
         ...(result === undefined ? {} : { result }),
       };
     }
-    case 4: {
-      const invocation = invocationOf(found, value.arguments);
-      const invocationId = required(found.invocationId, "invocationId");
-      return { type: "streamInvocation", invocationId, ...invocation };
-    }
+    case 4:
+      return { type: "streamInvocation", ...invocation(), invocationId: id() };
     case 5:
-      return {
-        type: "cancelInvocation",
-        invocationId: required(found.invocationId, "invocationId"),
-      };
+      return { type: "cancelInvocation", invocationId: id() };
     case 6:
       return { type: "ping" };
     case 7:
@@ -161,95 +168,35 @@ function parseAny(record: string, maxDepth?: number): HubMessage<string> | Unkno
         ...(allowReconnect === undefined ? {} : { allowReconnect }),
       };
     case 8:
-    case 9: {
-      const { sequenceId } = found;
+    case 9:
       if (sequenceId === undefined) throw missing("sequenceId");
       return { type: type === 8 ? "ack" : "sequence", sequenceId };
-    }
     default:
       return { type: "unknown", code: type };
   }
 }
 
-/** What a record may hold; `arguments`, `item` and `result` raw. */
-interface Members {
-  type?: number;
-  invocationId?: string;
-  target?: string;
-  arguments?: string;
-  streamIds?: readonly string[];
-  item?: string;
-  result?: string;
-  error?: string;
-  allowReconnect?: boolean;
-  sequenceId?: number | undefined;
+function readBoolean(raw: string | undefined, name: string): boolean | undefined {
+  if (raw === undefined) return undefined;
+  if (raw === "true" || raw === "false") return raw === "true";
+  throw new ProtocolError(`Expected '${name}' to be true or false.`);
 }
 
-function readMembers(members: JsonObject["members"]): Members {
-  const found: Members = {};
-  for (const [name, raw] of members) {
-    switch (name) {
-      case "type": {
-        const type = readInteger(raw, name, 32);
-        if (type === undefined) throw wrong(name, "Number");
-        found.type = type;
-        break;
-      }
-      case "invocationId":
-      case "target":
-      case "error":
-        found[name] = readString(raw, name);
-        break;
-      case "arguments":
-        if (raw[0] !== "[") throw wrong(name, "Array");
-        found.arguments = raw;
-        break;
-      case "streamIds": {
-        const ids: unknown = JSON.parse(raw);
-        if (!isStrings(ids)) throw wrong(name, "Array");
-        found.streamIds = ids;
-        break;
-      }
-      case "item":
-      case "result":
-        found[name] = raw;
-        break;
-      case "allowReconnect":
-        if (raw !== "true" && raw !== "false") {
-          throw new ProtocolError("Expected 'allowReconnect' to be true or false.");
-        }
-        found.allowReconnect = raw === "true";
-        break;
-      case "sequenceId":
-        found.sequenceId = readInteger(raw, name, 64);
-        break;
-      case "headers":
-        if (raw[0] !== "{") throw wrong(name, "StartObject");
-        for (const [header, text] of readObject(raw).members) {
-          if (text[0] !== '"') {
-            throw new ProtocolError(`Expected header '${header}' to be of type String.`);
-          }
-        }
+function readStreamIds(raw: string | undefined): readonly string[] | undefined {
+  if (raw === undefined) return undefined;
+  const ids: unknown = JSON.parse(raw);
+  if (Array.isArray(ids) && ids.every((id) => typeof id === "string")) return ids;
+  throw wrong("streamIds", "Array");
+}
+
+function checkHeaders(raw: string | undefined): void {
+  if (raw === undefined) return;
+  if (raw[0] !== "{") throw wrong("headers", "StartObject");
+  for (const [name, value] of members(raw)) {
+    if (value[0] !== '"') {
+      throw new ProtocolError(`Expected header '${name}' to be of type String.`);
     }
   }
-  return found;
-}
-
-function invocationOf(found: Members, values: unknown) {
-  const { target, arguments: raw, streamIds } = found;
-  if (target === undefined) throw missing("target");
-  if (raw === undefined) throw missing("arguments");
-  return {
-    target,
-    arguments: raw,
-    values: values as readonly unknown[], // of the same array
-    ...(streamIds?.length ? { streamIds } : {}),
-  };
-}
-
-function required(text: string | undefined, name: string): string {
-  if (!text) throw missing(name);
-  return text;
 }
 
 function missing(name: string): ProtocolError {
@@ -258,10 +205,6 @@ function missing(name: string): ProtocolError {
 
 function wrong(name: string, type: string): ProtocolError {
   return new ProtocolError(`Expected '${name}' to be of type ${type}.`);
-}
-
-function isStrings(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 /** Members in the order in which .NET writes them. */

@@ -5,19 +5,16 @@ import { ProtocolError } from "../errors.ts";
 /** How deep .NET lets objects and arrays from a client stand in each other, its record being the first. */
 export const MAX_DEPTH = 64;
 
-/** A JSON object: decoded, and its members as text. */
-export interface JsonObject {
-  readonly value: Readonly<Record<string, unknown>>;
-  /** Name and raw value of each member, in order. Of equal names the last one is in `value`. */
-  readonly members: readonly (readonly [name: string, raw: string])[];
-}
-
 /**
- * Reads the object with which a text begins. What stands behind it is ignored, as .NET does.
+ * The members of the JSON object with which a text begins, each as its raw text; of equal names the
+ * last one wins. What stands behind the object is ignored. Both as .NET does.
  * @param maxDepth of objects and arrays in each other, this one being the first
  * @throws {ProtocolError} when the text does not begin with an object, or it is nested deeper
  */
-export function readObject(text: string, maxDepth: number = Number.POSITIVE_INFINITY): JsonObject {
+export function members(
+  text: string,
+  maxDepth: number = Number.POSITIVE_INFINITY,
+): Map<string, string> {
   const pieces: [name: string, raw: string][] = [];
   let at = skipSpace(text, 0);
   if (text[at] !== "{") throw notAnObject(text, at);
@@ -32,16 +29,17 @@ export function readObject(text: string, maxDepth: number = Number.POSITIVE_INFI
     if (text[at] !== ",") break;
     at = skipSpace(text, at + 1);
   }
-  const value = parse(text.slice(0, at + 1)) as JsonObject["value"]; // it begins with a brace
-  return { value, members: pieces.map(([name, raw]) => [readString(name, "name"), raw]) };
+  parse(text.slice(0, at + 1));
+  return new Map(pieces.map(([name, raw]) => [JSON.parse(name), raw]));
 }
 
 /**
- * Reads a raw string.
- * @param name what it is called in the error
- * @throws {ProtocolError} when it is none
+ * Reads a member that is to be a string.
+ * @returns `undefined` when it is not there
+ * @throws {ProtocolError} when it is something else; null is
  */
-export function readString(raw: string, name: string): string {
+export function readString(raw: string | undefined, name: string): string | undefined {
+  if (raw === undefined) return undefined;
   if (raw[0] !== '"') throw new ProtocolError(`Expected '${name}' to be of type String.`);
   if (!raw.includes("\\")) return raw.slice(1, -1);
   const text: string = JSON.parse(raw);
@@ -54,13 +52,16 @@ export function readString(raw: string, name: string): string {
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * Reads a raw integer, which must be written as one: `1.0` is none.
- * @param name what it is called in the error
- * @returns `undefined` for null. Beyond 53 bits it is not exact
- * @throws {ProtocolError} when it is none, or has more bits
+ * Reads a member that is to be an integer, and written as one: not `1.0`.
+ * @returns `undefined` when it is not there, or null. Beyond 53 bits it is not exact
+ * @throws {ProtocolError} when it is something else, or has more bits
  */
-export function readInteger(raw: string, name: string, bits: 32 | 64): number | undefined {
-  if (raw === "null") return undefined;
+export function readInteger(
+  raw: string | undefined,
+  name: string,
+  bits: 32 | 64,
+): number | undefined {
+  if (raw === undefined || raw === "null") return undefined;
   const value = Number(raw);
   if (Number.isNaN(value)) throw new ProtocolError(`Expected '${name}' to be of type Number.`);
   const limit = 2 ** (bits - 1);

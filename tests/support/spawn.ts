@@ -42,9 +42,16 @@ process.once("exit", () => {
  */
 export async function startProgram(
   command: readonly string[],
-  { env = {}, ready }: { readonly env?: Readonly<Record<string, string>>; readonly ready: RegExp },
+  options: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly ready: RegExp;
+    /** Whether its output appears on this process's own, too. */
+    readonly echo?: boolean;
+  },
 ): Promise<Program> {
+  const { env = {}, ready, echo = false } = options;
   const { child, output, exited } = launch(command, env);
+  if (echo) for (const stream of [child.stdout, child.stderr]) stream.pipe(process.stdout);
   const found = await new Promise<RegExpExecArray>((resolve, reject) => {
     const fail = (reason: string) => {
       clearTimeout(timer);
@@ -59,10 +66,10 @@ export async function startProgram(
       const match = ready.exec(output());
       if (!match) return;
       clearTimeout(timer);
-      child.stdout?.off("data", look);
+      child.stdout.off("data", look);
       resolve(match);
     };
-    child.stdout?.on("data", look);
+    child.stdout.on("data", look);
     exited.then(
       ({ code, signal }) => fail(`ended with ${code ?? signal}`),
       (error) => fail(`cannot be started (${error})`),

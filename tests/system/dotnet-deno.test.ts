@@ -1,0 +1,3 @@
+import { dotnetConformance } from "./dotnet.ts";
+
+dotnetConformance("deno");
