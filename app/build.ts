@@ -7,7 +7,7 @@ import { createGateway, type Gateway } from "../lib/downstream/gateway.ts";
 import { createSessions } from "../lib/downstream/sessions.ts";
 import { createTokens } from "../lib/downstream/token.ts";
 import { createFanout } from "../lib/fanout/fanout.ts";
-import { createFeed, type Entry, type Feed } from "../lib/feed.ts";
+import { createFeed, type Entry, type Feed, type HubSpec } from "../lib/feed.ts";
 import type { Log } from "../lib/log.ts";
 import { createRelay, type Hub } from "../lib/relay.ts";
 import { createStats } from "../lib/stats.ts";
@@ -21,7 +21,7 @@ import { jsonProtocol } from "../lib/wire/json.ts";
 import { messagepackProtocol } from "../lib/wire/messagepack.ts";
 import type { Config, HubConfig } from "./config.ts";
 import type { Host } from "./host.ts";
-import { compileHub } from "./spec.ts";
+import { compileHubs } from "./spec.ts";
 
 /** A connection to the origin that lived this long starts the backoff anew when it is lost, ms. */
 const STABLE_MS = 5_000;
@@ -46,8 +46,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
   const fanout = createFanout({ clock, stats, maxQueueBytes: limits.queueBytes });
   const sessions = createSessions({ maxConnections: limits.connections, random });
 
-  function createHub(path: string, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
-    const spec = compileHub(path, hub, config);
+  function createHub(spec: HubSpec, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
     const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> =>
       createFeed(spec, {
         createSource: (listener) => createSignalRSource(sourceOptions(hub, protocol), listener),
@@ -102,7 +101,9 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
     fanout,
     stats,
     createHubs: (onEnded) =>
-      Object.entries(config.hubs).map(([path, hub]) => createHub(path, hub, onEnded)),
+      [...compileHubs(config)].map(
+        ([path, spec]) => createHub(spec, config.hubs[path] as HubConfig, onEnded), // a spec was made of each
+      ),
   });
   const context = { relay, sessions, stats, log, clock, wheel, random, limits, heartbeatMs };
 

@@ -7,10 +7,42 @@ import {
   compileTopic,
   compileValue,
   type Parameter,
+  type TopicTemplate,
   type ValueTemplate,
 } from "../lib/topic/template.ts";
 import type { TopicSpec } from "../lib/topic/topic.ts";
 import { type Config, ConfigError, type HubConfig, type TopicConfig } from "./config.ts";
+
+/**
+ * Compiles every hub, by its path.
+ * @throws {ConfigError} that names the hub and the topic
+ */
+export function compileHubs(config: Config): ReadonlyMap<string, HubSpec> {
+  const specs = new Map<string, HubSpec>();
+  const templates: TopicTemplate[] = [];
+  for (const [path, hub] of Object.entries(config.hubs)) {
+    const spec = compileHub(path, hub, config);
+    specs.set(path, spec);
+    for (const { template } of spec.topics) {
+      // One name must not mean two things, also of two hubs: /sse and /ws name no hub.
+      const other = templates.find((one) => overlap(one, template));
+      at(`hubs.${path}.topics.${template.text}`, () => {
+        if (other) throw new TypeError(`it and "${other.text}" can be the same name`);
+      });
+      templates.push(template);
+    }
+  }
+  return specs;
+}
+
+function overlap(one: TopicTemplate, other: TopicTemplate): boolean {
+  const [left, right] = [one.text.split("/"), other.text.split("/")];
+  const isAny = (segment: string | undefined) => segment?.startsWith("{") === true;
+  return (
+    left.length === right.length &&
+    left.every((segment, i) => segment === right[i] || isAny(segment) || isAny(right[i]))
+  );
+}
 
 /** @throws {ConfigError} that names the hub and the topic */
 export function compileHub(path: string, hub: HubConfig, config: Config): HubSpec {

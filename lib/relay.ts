@@ -10,13 +10,13 @@ import type { Stats } from "./stats.ts";
 import {
   createSubscriptions,
   drop,
+  type Found,
   type Subscriptions,
   type SubscriptionsOptions,
 } from "./subscriptions.ts";
 import type { Publication } from "./topic/publication.ts";
-import { isTopicName, type Parameters } from "./topic/template.ts";
-import type { TopicSpec } from "./topic/topic.ts";
-import type { HubProtocol, Raw } from "./wire/hub.ts";
+import { isTopicName } from "./topic/template.ts";
+import type { Raw } from "./wire/hub.ts";
 
 /** A hub, with a feed for each hub protocol. */
 export interface Hub {
@@ -46,22 +46,14 @@ export interface Relay {
   /** Leaves the origins. */
   stop(): Promise<void>;
   /**
-   * The declared topic of this name, in the feed of a hub protocol.
+   * The declared topic of this name, in one feed or in the JSON feed of any hub.
    * @throws {Refusal} `invalid_topic` or `unknown_topic`
    */
-  find(topic: string, protocol?: ProtocolName): Found;
+  find(topic: string, feed?: Feed<Raw>): Found;
   /** Prepares the subscriptions of one connection. */
   subscriptions(options: SubscriptionsOptions): Subscriptions;
   /** Reads one topic. @throws {Refusal} as `find`; `unavailable` when nothing is known of it */
   read(topic: string): Promise<State>;
-}
-
-export type ProtocolName = HubProtocol<Raw>["name"];
-
-export interface Found {
-  readonly feed: Feed<Raw>;
-  readonly spec: TopicSpec;
-  readonly parameters: Parameters;
 }
 
 export function createRelay(options: {
@@ -80,13 +72,14 @@ export function createRelay(options: {
     for (const member of fanout.members(entry.audience)) drop(member, entry);
   }
 
-  function find(topic: string, protocol: ProtocolName = "json"): Found {
+  function find(topic: string, feed?: Feed<Raw>): Found {
     if (!isTopicName(topic)) {
       throw new Refusal("invalid_topic", `"${topic.slice(0, 128)}" is not a topic name`, topic);
     }
-    for (const hub of hubs.values()) {
-      const found = hub[protocol].find(topic);
-      if (found) return { feed: hub[protocol], ...found };
+    const feeds = feed ? [feed] : [...hubs.values()].map((hub) => hub.json);
+    for (const feed of feeds) {
+      const found = feed.find(topic);
+      if (found) return { feed, ...found };
     }
     throw new Refusal("unknown_topic", `No hub declares a topic "${topic}"`, topic);
   }

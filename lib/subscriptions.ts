@@ -7,10 +7,11 @@ import type { Audience, Fanout, Subscriber } from "./fanout/fanout.ts";
 import { type Format, renderAll } from "./fanout/format.ts";
 import type { Sink } from "./fanout/sink.ts";
 import type { Entry, Feed } from "./feed.ts";
-import type { Found, ProtocolName } from "./relay.ts";
 import { byteLength } from "./socket.ts";
 import type { Stats } from "./stats.ts";
 import type { Message, Notice, Publication } from "./topic/publication.ts";
+import type { Parameters } from "./topic/template.ts";
+import type { TopicSpec } from "./topic/topic.ts";
 import type { Raw } from "./wire/hub.ts";
 
 /** One topic that a client wants. */
@@ -27,8 +28,8 @@ export interface Subscriptions {
   /** Whether it gets this topic's publications now, as they come from the origin. */
   isLive(topic: string): boolean;
   /**
-   * Subscribes, all or nothing (nothing after `closeAll`): sends each topic's opening once the state of all is there, and then
-   * what comes. What is subscribed already is opened anew.
+   * Subscribes, all or nothing (nothing after `closeAll`): sends each topic's opening once the state
+   * of all is there, and then what comes. What is subscribed already is opened anew.
    * @throws {Refusal} when one of them is refused
    */
   open(requests: readonly Request[]): void;
@@ -47,8 +48,8 @@ export interface Subscriptions {
 export interface SubscriptionsOptions {
   readonly sink: Sink;
   readonly format: Format;
-  /** Whose feed it gets; JSON unless it is said. */
-  readonly protocol?: ProtocolName;
+  /** Whose topics it may have; of any hub when it is not said, in JSON. */
+  readonly feed?: Feed<Raw>;
   readonly maxTopics: number;
   /** The client does not keep up: its connection SHOULD be closed. */
   onSlow(): void;
@@ -56,10 +57,17 @@ export interface SubscriptionsOptions {
   onEnded?(topic: string): void;
 }
 
+/** A declared topic, by its name. */
+export interface Found {
+  readonly feed: Feed<Raw>;
+  readonly spec: TopicSpec;
+  readonly parameters: Parameters;
+}
+
 /** What of the relay they work with. */
 export interface SubscriptionsContext {
   /** @throws {Refusal} `invalid_topic` or `unknown_topic` */
-  find(topic: string, protocol?: ProtocolName): Found;
+  find(topic: string, feed?: Feed<Raw>): Found;
   readonly fanout: Fanout;
   readonly stats: Stats;
 }
@@ -84,7 +92,7 @@ export function drop(subscriber: Subscriber, entry: Entry): void {
 }
 
 export function createSubscriptions(
-  { sink, format, protocol, maxTopics, onSlow, onEnded }: SubscriptionsOptions,
+  { sink, format, feed, maxTopics, onSlow, onEnded }: SubscriptionsOptions,
   { find, fanout, stats }: SubscriptionsContext,
 ): Subscriptions {
   const topics = new Map<string, Held>();
@@ -169,7 +177,7 @@ export function createSubscriptions(
       if (closed) return;
       const founds = requests.map((request) => ({
         ...request,
-        ...find(request.topic, protocol),
+        ...find(request.topic, feed),
       }));
       const batch = hold(founds, requests);
       // What is opened anew begins anew: nothing of it comes until its opening does.
@@ -205,7 +213,7 @@ export function createSubscriptions(
 
     async join(topic) {
       const request = {};
-      const [held] = hold([{ topic, ...find(topic, protocol) }], request) as [Held];
+      const [held] = hold([{ topic, ...find(topic, feed) }], request) as [Held];
       try {
         const result = await held.feed.joined(held.entry);
         if (closed || topics.get(topic) !== held) return result;

@@ -1,9 +1,8 @@
 /** Formats of SignalR clients: what the origin wrote, spliced into hub messages as it is. */
 
 import type { Format } from "../fanout/format.ts";
-import type { ProtocolName } from "../relay.ts";
 import type { Frame } from "../socket.ts";
-import type { HubProtocol, Raw } from "../wire/hub.ts";
+import type { HubProtocol, ProtocolName, Raw } from "../wire/hub.ts";
 import { jsonProtocol } from "../wire/json.ts";
 import { messagepackProtocol } from "../wire/messagepack.ts";
 import type { HubTransport } from "./hub.ts";

@@ -46,7 +46,7 @@ export function serveSignalR(
   const pushes = relay.subscriptions({
     sink,
     format: pushFormat(protocol.name, kind),
-    protocol: protocol.name,
+    feed,
     maxTopics,
     onSlow,
   });
@@ -117,7 +117,7 @@ export function serveSignalR(
     const subscriptions = relay.subscriptions({
       sink,
       format: itemFormat(protocol, kind, invocationId),
-      protocol: protocol.name,
+      feed,
       maxTopics: 1,
       onSlow,
       onEnded: () => streams.delete(invocationId),

@@ -96,6 +96,8 @@ export interface Framing<R extends Raw> {
   push(chunk: string | Uint8Array): R[];
 }
 
+export type ProtocolName = "json" | "messagepack";
+
 /**
  * A hub protocol: pure functions between records and messages.
  *
@@ -104,7 +106,7 @@ export interface Framing<R extends Raw> {
  */
 export interface HubProtocol<R extends Raw> {
   /** The name in the handshake. */
-  readonly name: "json" | "messagepack";
+  readonly name: ProtocolName;
   readonly transferFormat: "Text" | "Binary";
   /** @param maxRecordBytes limit of one record, its framing included */
   createFraming(maxRecordBytes: number): Framing<R>;

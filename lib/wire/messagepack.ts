@@ -8,7 +8,7 @@
 
 import { Decoder, Encoder } from "@msgpack/msgpack";
 import { messageOf, ProtocolError } from "../errors.ts";
-import { elements, kindOf } from "./bytes.ts";
+import { elements, type Kind, kindOf } from "./bytes.ts";
 import type { Framing, HubMessage, HubProtocol, Unknown } from "./hub.ts";
 
 export const messagepackProtocol: HubProtocol<Uint8Array> = {
@@ -92,7 +92,7 @@ function readLength(bytes: Uint8Array, at: number): { start: number; end: number
 const MAX_ITEMS = 6;
 
 function parse(record: Uint8Array): HubMessage<Uint8Array> | Unknown {
-  if (kindOf(record) !== "array") throw unreadable("message", "Array");
+  assertKind(record, "array", "message");
   const [first, second, third, fourth, fifth, sixth] = elements(record, MAX_ITEMS);
   const code = integer(first, "messageType", 32);
   if (code >= 1 && code <= 5) checkHeaders(second);
@@ -106,21 +106,21 @@ function parse(record: Uint8Array): HubMessage<Uint8Array> | Unknown {
       };
     }
     case 2: {
-      const invocationId = filled(third, "invocation ID for StreamItem message");
-      if (fourth === undefined) throw unreadable("item", "value");
+      const invocationId = idOf("StreamItem", third);
+      if (fourth === undefined) throw unreadable("'item'");
       return { type: "streamItem", invocationId, item: fourth, value: decode(fourth) };
     }
     case 3: {
-      const invocationId = filled(third, "invocation ID for Completion message");
+      const invocationId = idOf("Completion", third);
       return { type: "completion", invocationId, ...outcomeOf(fourth, fifth) };
     }
     case 4: {
-      const invocationId = filled(third, "invocation ID for StreamInvocation message");
+      const invocationId = idOf("StreamInvocation", third);
       const invocation = invocationOf("StreamInvocation", fourth, fifth, sixth);
       return { type: "streamInvocation", invocationId, ...invocation };
     }
     case 5: {
-      const invocationId = filled(third, "invocation ID for CancelInvocation message");
+      const invocationId = idOf("CancelInvocation", third);
       return { type: "cancelInvocation", invocationId };
     }
     case 6:
@@ -145,9 +145,13 @@ function parse(record: Uint8Array): HubMessage<Uint8Array> | Unknown {
 /** An item of a record; absent when the record ends before it. */
 type Item = Uint8Array | undefined;
 
+function idOf(type: string, item: Item): string {
+  return filled(string(item, "invocationId"), `invocation ID for ${type} message`);
+}
+
 function invocationOf(type: string, name: Item, values: Item, streamIds: Item) {
-  const target = filled(name, `target for ${type} message`);
-  if (values === undefined || kindOf(values) !== "array") throw unreadable("arguments", "array");
+  const target = filled(string(name, "target"), `target for ${type} message`);
+  assertKind(values, "array", "arguments");
   const ids = streamIds === undefined ? [] : streamIdsOf(streamIds);
   return {
     target,
@@ -158,8 +162,8 @@ function invocationOf(type: string, name: Item, values: Item, streamIds: Item) {
 }
 
 function streamIdsOf(item: Uint8Array): string[] {
-  if (kindOf(item) !== "array") throw unreadable("streamIds", "array");
-  return elements(item).map((id) => filled(id, "value in streamIds received"));
+  assertKind(item, "array", "streamIds");
+  return elements(item).map((id) => filled(string(id, "streamIds"), "value in streamIds received"));
 }
 
 const ERROR = 1;
@@ -175,7 +179,7 @@ function outcomeOf(kind: Item, value: Item): { error?: string; result?: Uint8Arr
     case VOID:
       return {};
     case RESULT:
-      if (value === undefined) throw unreadable("result", "value");
+      if (value === undefined) throw unreadable("'result'");
       return { result: value };
     default:
       throw new ProtocolError("Invalid invocation result kind.");
@@ -183,25 +187,27 @@ function outcomeOf(kind: Item, value: Item): { error?: string; result?: Uint8Arr
 }
 
 function checkHeaders(item: Item): void {
-  if (item === undefined || kindOf(item) !== "map") throw unreadable("headers", "map");
+  assertKind(item, "map", "headers");
   for (const [index, text] of elements(item).entries()) {
-    filled(text, `${index % 2 === 0 ? "key" : "value"} in header`);
+    const what = index % 2 === 0 ? "key" : "value";
+    filled(string(text, "headers"), `${what} in header`);
   }
+}
+
+function assertKind(item: Item, kind: Kind, field: string): asserts item is Uint8Array {
+  if (!item || kindOf(item) !== kind) throw unreadable(`${kind} length for '${field}'`);
 }
 
 /** @returns `undefined` for nil */
 function string(item: Item, field: string): string | undefined {
-  const kind = item && kindOf(item);
-  if (kind === "nil") return undefined;
-  if (item === undefined || kind !== "string") throw unreadable(field, "String");
+  if (item && kindOf(item) === "nil") return undefined;
+  if (!item || kindOf(item) !== "string") throw unreadable(`'${field}' as String`);
   const [head = 0] = item;
   return utf8.decode(item.subarray(head < 0xd9 ? 1 : 1 + 2 ** (head - 0xd9)));
 }
 
-/** A string that must have a character at least. */
-function filled(item: Item, field: string): string {
-  const text = string(item, field);
-  if (!text) throw new ProtocolError(`Null or empty ${field}.`);
+function filled(text: string | undefined, what: string): string {
+  if (!text) throw new ProtocolError(`Null or empty ${what}.`);
   return text;
 }
 
@@ -210,18 +216,18 @@ function integer(item: Item, field: string, bits: 32 | 64): number {
   const value = item && kindOf(item) === "integer" ? decoder.decode(item) : undefined;
   const limit = 2 ** (bits - 1);
   if (typeof value !== "number" || value < -limit || value > limit - 1) {
-    throw unreadable(field, `Int${bits}`);
+    throw unreadable(`'${field}' as Int${bits}`);
   }
   return value;
 }
 
 function boolean(item: Uint8Array, field: string): boolean {
-  if (kindOf(item) !== "boolean") throw unreadable(field, "Boolean");
+  if (kindOf(item) !== "boolean") throw unreadable(`'${field}' as Boolean`);
   return item[0] === 0xc3;
 }
 
-function unreadable(field: string, type: string): ProtocolError {
-  return new ProtocolError(`Reading '${field}' as ${type} failed.`);
+function unreadable(what: string): ProtocolError {
+  return new ProtocolError(`Reading ${what} failed.`);
 }
 
 /** UTF-8 as .NET reads it: what is broken becomes U+FFFD. */

@@ -9,7 +9,10 @@ namespace Origin;
 /// <summary>The tokens that are good now, each with its user. Who is connected stays so when a token goes.</summary>
 sealed class Tokens(Options options) : ConcurrentDictionary<string, string>(options.Tokens);
 
-/// <summary>Takes the token from <c>Authorization: Bearer</c>, or from the query as browsers must send it.</summary>
+/// <summary>
+/// Takes the token from <c>Authorization: Bearer</c>, or from the query as browsers must send it.
+/// With <c>expiresInMs</c> in the query, what it proves holds for that time.
+/// </summary>
 sealed class BearerHandler(
     Tokens tokens,
     IOptionsMonitor<AuthenticationSchemeOptions> options,
@@ -35,6 +38,11 @@ sealed class BearerHandler(
             return AuthenticateResult.Fail("Unknown token");
         }
         var identity = new ClaimsIdentity([new Claim(ClaimTypes.NameIdentifier, user)], Scheme.Name);
-        return AuthenticateResult.Success(new(new ClaimsPrincipal(identity), Scheme.Name));
+        var properties = new AuthenticationProperties();
+        if (int.TryParse(Request.Query["expiresInMs"], out var ms))
+        {
+            properties.ExpiresUtc = TimeProvider.GetUtcNow().AddMilliseconds(ms);
+        }
+        return AuthenticateResult.Success(new(new ClaimsPrincipal(identity), properties, Scheme.Name));
     }
 }

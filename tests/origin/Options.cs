@@ -12,6 +12,9 @@ sealed class Options
     /// <summary>Users by token.</summary>
     public Dictionary<string, string> Tokens { get; } = [];
 
+    /// <summary>SignalR's timers that shall not be the default ones, by their names.</summary>
+    public Dictionary<string, TimeSpan> Timers { get; } = [];
+
     /// <exception cref="FormatException">An option is unknown, or its value missing or out of range.</exception>
     public static Options Parse(string[] args)
     {
@@ -32,12 +35,18 @@ sealed class Options
                 case ["--token", var text] when text.Split(':') is [{ Length: > 0 } token, { Length: > 0 } user]:
                     options.Tokens[token] = user;
                     break;
+                case ["--timer", var text] when text.Split(':') is [var name, var ms]
+                    && s_timers.Contains(name) && uint.TryParse(ms, out var duration):
+                    options.Timers[name] = TimeSpan.FromMilliseconds(duration);
+                    break;
                 default:
                     throw new FormatException($"Cannot read option: {string.Join(' ', pair)}");
             }
         }
         return options;
     }
+
+    static readonly HashSet<string> s_timers = ["handshake", "keepAlive", "client", "poll", "disconnect", "close"];
 
     static bool IsSpeed(double speed) => speed is 0 or (>= 0.01 and <= 10_000);
 }

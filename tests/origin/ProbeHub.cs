@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Threading.Channels;
+using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.SignalR;
 
 namespace Origin;
@@ -9,6 +10,12 @@ namespace Origin;
 class ProbeHub : Hub
 {
     const int MaxBig = 10_000_000;
+
+    /// <summary>Fails when the query of the connection has <c>fail=connect</c>.</summary>
+    public override Task OnConnectedAsync() => FailOn("connect");
+
+    /// <summary>Fails when the query of the connection has <c>fail=disconnect</c>.</summary>
+    public override Task OnDisconnectedAsync(Exception? exception) => FailOn("disconnect");
 
     public string? Echo(string? text) => text;
 
@@ -21,6 +28,12 @@ class ProbeHub : Hub
     public void Fail() => throw new HubException("hub boom");
 
     public void Crash() => throw new InvalidOperationException("ex boom");
+
+    [Authorize]
+    public void Restricted() { }
+
+    /// <summary>A number that JSON cannot say.</summary>
+    public double NotANumber() => double.NaN;
 
     /// <summary>Answers with <paramref name="ms"/> after that time.</summary>
     public async Task<int> Slow(int ms)
@@ -92,6 +105,10 @@ class ProbeHub : Hub
             Cookies = request.Cookies.ToDictionary(),
         };
     }
+
+    Task FailOn(string moment) => Context.GetHttpContext()!.Request.Query["fail"] == moment
+        ? throw new InvalidOperationException($"{moment} boom")
+        : Task.CompletedTask;
 
     static object?[] Box(JsonElement[] args) => [.. args];
 }

@@ -10,6 +10,8 @@
 //   --seed N            of the simulation; default 1
 //   --speed X           simulated seconds per real second; 0 pushes nothing by itself; default 60
 //   --token NAME:USER   a token that is good from the start; may be repeated
+//   --timer NAME:MS     of SignalR, for all hubs; may be repeated. NAME is handshake, keepAlive, client,
+//                       poll, disconnect or close
 //
 // Hubs. Live is the one of app/demo/contract.ts, and its groups span its three paths. A token is sent as
 // "Authorization: Bearer NAME" or "?access_token=NAME", and names the user on the open paths too.
@@ -17,6 +19,9 @@
 //   /hubs/live           /hubs/stateful-live    /hubs/secure-live    LiveHub
 //   /hubs/probe          /hubs/stateful         /hubs/secure         ProbeHub
 //   /hubs/detailed                                                   ProbeHub with detailed errors
+//   /hubs/ws-only        /hubs/sse-only         /hubs/lp-only        ProbeHub with one transport
+//   /hubs/modern                                                     ProbeHub, negotiateVersion 1 at least
+//   /hubs/expiring                                                   ProbeHub, ends with the user's authentication
 //
 // "stateful" allows stateful reconnects, "secure" wants a token. POST /hubs/probe/negotiate sets the cookie "probe".
 //
@@ -40,6 +45,8 @@
 //   GET    /control/negotiates                  POSTs to negotiate by hub path, refused ones too
 
 using System.Net;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.SignalR;
 using Origin;
 
@@ -73,9 +80,18 @@ builder.Services.AddHostedService<Simulation>();
 builder.Services.AddAuthenticationCore(schemes => schemes.AddScheme<BearerHandler>(BearerHandler.Name, null));
 builder.Services.AddWebEncoders();
 builder.Services.AddAuthorization();
-builder.Services.AddSignalR(hub => hub.AddFilter<Connections>())
+builder.Services.AddSignalR(hub =>
+{
+    hub.AddFilter<Connections>();
+    hub.HandshakeTimeout = Timer("handshake") ?? hub.HandshakeTimeout;
+    hub.KeepAliveInterval = Timer("keepAlive") ?? hub.KeepAliveInterval;
+    hub.ClientTimeoutInterval = Timer("client") ?? hub.ClientTimeoutInterval;
+})
     .AddHubOptions<LiveHub>(hub => hub.AddFilter<Stats>())
     .AddHubOptions<DetailedHub>(hub => hub.EnableDetailedErrors = true);
+
+builder.Services.Configure<ConnectionOptions>(connection =>
+    connection.DisconnectTimeout = Timer("disconnect") ?? connection.DisconnectTimeout);
 
 var app = builder.Build();
 
@@ -92,13 +108,18 @@ app.Use((context, next) =>
 app.UseAuthentication();
 app.UseAuthorization();
 
-app.MapHub<LiveHub>("/hubs/live");
-app.MapHub<LiveHub>("/hubs/stateful-live", http => http.AllowStatefulReconnects = true);
-app.MapHub<LiveHub>("/hubs/secure-live").RequireAuthorization();
-app.MapHub<ProbeHub>("/hubs/probe");
-app.MapHub<ProbeHub>("/hubs/stateful", http => http.AllowStatefulReconnects = true);
-app.MapHub<ProbeHub>("/hubs/secure").RequireAuthorization();
-app.MapHub<DetailedHub>("/hubs/detailed");
+Map<LiveHub>("/hubs/live");
+Map<LiveHub>("/hubs/stateful-live", http => http.AllowStatefulReconnects = true);
+Map<LiveHub>("/hubs/secure-live").RequireAuthorization();
+Map<ProbeHub>("/hubs/probe");
+Map<ProbeHub>("/hubs/stateful", http => http.AllowStatefulReconnects = true);
+Map<ProbeHub>("/hubs/secure").RequireAuthorization();
+Map<DetailedHub>("/hubs/detailed");
+Map<ProbeHub>("/hubs/ws-only", http => http.Transports = HttpTransportType.WebSockets);
+Map<ProbeHub>("/hubs/sse-only", http => http.Transports = HttpTransportType.ServerSentEvents);
+Map<ProbeHub>("/hubs/lp-only", http => http.Transports = HttpTransportType.LongPolling);
+Map<ProbeHub>("/hubs/modern", http => http.MinimumProtocolVersion = 1);
+Map<ProbeHub>("/hubs/expiring", http => http.CloseOnAuthenticationExpiration = true).RequireAuthorization();
 app.MapControl();
 
 // SignalR waits 5 s for its connections whatever the shutdown timeout, and an open stateful one does not end by itself.
@@ -108,3 +129,13 @@ await app.StartAsync();
 Console.WriteLine($"origin listening on {app.Urls.Single()}");
 await app.WaitForShutdownAsync();
 return 0;
+
+TimeSpan? Timer(string name) => options.Timers.TryGetValue(name, out var duration) ? duration : null;
+
+HubEndpointConventionBuilder Map<THub>(string path, Action<HttpConnectionDispatcherOptions>? configure = null)
+    where THub : Hub => app.MapHub<THub>(path, http =>
+    {
+        http.LongPolling.PollTimeout = Timer("poll") ?? http.LongPolling.PollTimeout;
+        http.WebSockets.CloseTimeout = Timer("close") ?? http.WebSockets.CloseTimeout;
+        configure?.Invoke(http);
+    });

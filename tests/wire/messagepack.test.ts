@@ -23,6 +23,11 @@ function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }
 
+/** Of plain bytes: a Buffer of Node is equal to none. */
+function join(...pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(pieces));
+}
+
 /** The records of a stream that comes in one piece. */
 function cut(stream: Uint8Array): Uint8Array[] {
   return createFraming(MAX_BYTES).push(stream);
@@ -121,7 +126,9 @@ describe("each message as ASP.NET Core writes it", () => {
     ] as const) {
       const record = new Uint8Array(length).fill(0xc0);
       expect(hex(frame(record).subarray(0, -length))).toBe(prefix);
-      expect(createFraming(0x40_0000).push(frame(record))).toEqual([record]);
+      const [seen, ...more] = createFraming(0x40_0000).push(frame(record));
+      expect(more).toEqual([]);
+      expect(Buffer.compare(seen ?? bytes(""), record)).toBe(0); // toEqual takes seconds for 2 MiB
     }
   });
 });
@@ -189,9 +196,9 @@ describe("what is refused", () => {
   const deep = (levels: number) => [...Array(levels).fill(0x91), 0xc0];
 
   test.each<[string, Uint8Array, string]>([
-    ["nothing", bytes(""), "Reading 'message' as Array failed."],
-    ["no array", record().fill(0xc0), "Reading 'message' as Array failed."],
-    ["a map", encode({ type: 6 }), "Reading 'message' as Array failed."],
+    ["nothing", bytes(""), "Reading array length for 'message' failed."],
+    ["no array", record().fill(0xc0), "Reading array length for 'message' failed."],
+    ["a map", encode({ type: 6 }), "Reading array length for 'message' failed."],
     ["an empty array", record(), "Reading 'messageType' as Int32 failed."],
     ["a type that is text", record("6"), "Reading 'messageType' as Int32 failed."],
     ["a type that is a fraction", record(6.5), "Reading 'messageType' as Int32 failed."],
@@ -203,11 +210,7 @@ describe("what is refused", () => {
     ["a type of 33 bits", record(2 ** 31), "Reading 'messageType' as Int32 failed."],
     ["no headers", record(1), "Reading map length for 'headers' failed."],
     ["headers that are nil", record(5, null, "1"), "Reading map length for 'headers' failed."],
-    [
-      "a header that is a number",
-      record(5, { a: 1 }, "1"),
-      "Reading 'value in header' as String failed.",
-    ],
+    ["a header that is a number", record(5, { a: 1 }, "1"), "Reading 'headers' as String failed."],
     ["a header without a value", record(5, { a: "" }, "1"), "Null or empty value in header."],
     ["a header without a name", record(5, { "": "a" }, "1"), "Null or empty key in header."],
     [
@@ -438,7 +441,7 @@ describe("cutting a stream into records", () => {
   const streams = fc
     .array(fc.uint8Array({ maxLength: 300 }), { maxLength: 6 })
     .chain((records) =>
-      fc.tuple(fc.constant(records), pieces(Buffer.concat(records.map((record) => frame(record))))),
+      fc.tuple(fc.constant(records), pieces(join(...records.map((record) => frame(record))))),
     );
 
   test("it does not matter where it is cut, nor what comes as text", () => {
@@ -470,17 +473,17 @@ describe("cutting a stream into records", () => {
   });
 
   test("a record of single bytes costs no more than its size", () => {
-    const stream = frame(new Uint8Array(500_000).fill(7));
+    const stream = frame(new Uint8Array(100_000).fill(7));
     const framing = createFraming(MAX_BYTES);
     const records: Uint8Array[] = [];
     for (const byte of stream) records.push(...framing.push(Uint8Array.of(byte)));
-    expect(records).toEqual([new Uint8Array(500_000).fill(7)]);
+    expect(records).toEqual([new Uint8Array(100_000).fill(7)]);
   });
 
   test("the limit includes the length, and is each record's own", () => {
     const largest = frame(new Uint8Array(32_765));
     expect(largest).toHaveLength(32_768);
-    expect(createFraming(32_768).push(Buffer.concat([largest, largest, largest]))).toHaveLength(3);
+    expect(createFraming(32_768).push(join(largest, largest, largest))).toHaveLength(3);
     expect(() => createFraming(32_768).push(frame(new Uint8Array(32_766)))).toThrow(
       new ProtocolError(
         "The maximum message size of 32768B was exceeded. The message size can be configured in AddHubOptions.",
@@ -510,7 +513,7 @@ test("garbage is refused as such or read, and nothing else", () => {
     .map(([message, at, length, bytes]) => {
       const [record = new Uint8Array(0)] = cut(print(message));
       const start = at % (record.length + 1);
-      return Buffer.concat([record.subarray(0, start), bytes, record.subarray(start + length)]);
+      return join(record.subarray(0, start), bytes, record.subarray(start + length));
     });
   const likely = fc
     .tuple(fc.integer({ min: 1, max: 9 }), fc.uint8Array({ maxLength: 40 }))

@@ -46,10 +46,10 @@ export async function readBody(
   if (framing === "none") return { bytes: Buffer.alloc(0) };
   if (framing !== "chunked") {
     const { length } = framing;
+    if (length === 0) return { bytes: Buffer.alloc(0) };
     const read = await tcp.read((bytes) =>
       bytes.length < length ? undefined : { value: bytes.subarray(0, length), size: length },
     );
-    if (length === 0) return { bytes: Buffer.alloc(0) };
     return typeof read === "string" ? { bytes: Buffer.alloc(0), end: read } : { bytes: read.value };
   }
   const chunks: Buffer[] = [];
