@@ -33,7 +33,9 @@ export function createWheel(
   let tick = 0;
 
   function add(delayMs: number, entry: Entry): void {
-    entry.due = tick + Math.max(1, Math.ceil(delayMs / tickMs));
+    // From now, not from the last tick, and never in the slot that is being served.
+    const due = Math.ceil((clock.now() - startedAt + delayMs) / tickMs);
+    entry.due = Math.max(due, tick + 1);
     slots[entry.due % SLOTS]?.add(entry);
   }
 

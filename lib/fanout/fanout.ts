@@ -122,7 +122,11 @@ export function createFanout(options: {
     createAudience: () => ({ id: audienceCount++, cohorts: new Set() }),
     place(subscriber, audiences) {
       // Who leaves is still owed what is due, and who enters must not get what is due from before.
-      if (subscriber.cohort?.due.length) send(subscriber.cohort);
+      const { cohort: before } = subscriber;
+      if (before?.due.length) {
+        send(before);
+        if (subscriber.cohort !== before) return; // it was found too slow, and has left meanwhile
+      }
       leave(subscriber);
       if (audiences.size === 0) return;
       let cohort = cohortOf(subscriber.format, audiences);

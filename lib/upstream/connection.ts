@@ -43,6 +43,8 @@ export interface ConnectionOptions<R extends Raw> {
   readonly maxMessageBytes: number;
   /** Ends the attempt or the connection. */
   readonly signal: AbortSignal;
+  /** The handshake has succeeded. Called before anything that came with its answer is told. */
+  onLive(connection: Connection<R>): void;
   /** Something came, be it a ping. */
   onHeard(): void;
   /** @param record the message as it came, without its framing */
@@ -73,12 +75,10 @@ const MAX_REDIRECTS = 100;
 
 /**
  * Opens a connection.
- * @returns a promise of the live connection; it rejects with `HubError` when the origin refused the
+ * @returns a promise that resolves when it is live, after `onLive`; it rejects with `HubError` when the origin refused the
  * handshake, else with an `Error` that says at which step it failed
  */
-export async function openConnection<R extends Raw>(
-  options: ConnectionOptions<R>,
-): Promise<Connection<R>> {
+export async function openConnection<R extends Raw>(options: ConnectionOptions<R>): Promise<void> {
   const { signal, handshakeTimeoutMs, clock } = options;
   const attempt = new AbortController();
   const abort = () => attempt.abort(signal.reason);
@@ -86,13 +86,17 @@ export async function openConnection<R extends Raw>(
   signal.addEventListener("abort", abort, { once: true });
   let step = "negotiate";
   let timer: Timer | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    attempt.signal.addEventListener("abort", () => reject(attempt.signal.reason), { once: true });
+  });
+  aborted.catch(() => {}); // heard by the step at hand, if there is one
   const timed = <T>(name: string, work: Promise<T>): Promise<T> => {
     step = name;
     timer?.cancel();
     timer = clock.after(handshakeTimeoutMs, () =>
       attempt.abort(new Error(`Timed out after ${handshakeTimeoutMs} ms`)),
     );
-    return work;
+    return Promise.race([work, aborted]);
   };
   try {
     const target: Target =
@@ -112,7 +116,6 @@ export async function openConnection<R extends Raw>(
       }),
     );
     await timed("handshake", session.handshake());
-    return session.connection;
   } catch (error) {
     const cause = attempt.signal.aborted ? attempt.signal.reason : error;
     attempt.abort(cause);
@@ -228,6 +231,7 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
       }
     });
     settle?.resolve();
+    options.onLive(connection);
     // As the official clients do: the first ping arms the server's own timeout.
     write(protocol.print({ type: "ping" }));
   }
@@ -298,7 +302,6 @@ function createSession<R extends Raw>(options: ConnectionOptions<R>, attempt: Ab
   };
 
   return {
-    connection,
     accept(opened: Socket) {
       socket = opened;
       if (attempt.signal.aborted) end("aborted");

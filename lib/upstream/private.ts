@@ -113,13 +113,20 @@ export function createPrivateLanes(options: PrivateOptions): PrivateLanes {
       let queuedBytes = 0;
 
       async function connect(): Promise<void> {
-        connection = await openConnection({
+        await openConnection({
           ...options,
           url: withQuery(url, client.query),
           headers: client.headers,
           token,
           protocol,
           signal: stopping.signal,
+          onLive(opened) {
+            connection = opened;
+            stats.privateConnections++;
+            stats.privateConnects++;
+            for (const { framed } of queue) opened.pass(framed);
+            queue = [];
+          },
           onHeard() {},
           onMessage: listener.onMessage,
           onClose({ close }) {
@@ -128,10 +135,6 @@ export function createPrivateLanes(options: PrivateOptions): PrivateLanes {
             if (!stopping.signal.aborted) listener.onEnd(close);
           },
         });
-        stats.privateConnections++;
-        stats.privateConnects++;
-        for (const { framed } of queue) connection.pass(framed);
-        queue = [];
       }
 
       function open(): Promise<void> {

@@ -19,14 +19,23 @@ export interface SignalROptions<R extends Raw> {
   /** Everything else a connection needs. */
   readonly connection: Omit<
     ConnectionOptions<R>,
-    "url" | "protocol" | "signal" | "clock" | "stats" | "log" | "onHeard" | "onMessage" | "onClose"
+    | "url"
+    | "protocol"
+    | "signal"
+    | "clock"
+    | "stats"
+    | "log"
+    | "onLive"
+    | "onHeard"
+    | "onMessage"
+    | "onClose"
   >;
   readonly backoff: BackoffLimits;
   /** A connection that lived this long starts the backoff anew when it is lost, ms. */
   readonly stableMs: number;
   /** Joins that wait for the origin's answer at one time. */
   readonly maxJoinsInFlight: number;
-  /** Invocations that wait for the origin's answer at one time, joins left out. */
+  /** Calls of `invoke` that wait for the origin's answer at one time. */
   readonly maxInvocations: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -50,11 +59,14 @@ export function createSignalRSource<R extends Raw>(
   /** Names whose leave has not been answered: a join that overtook it would be undone by it. */
   const leaving = new Set<string>();
   const waiting = new Map<string, Outcome<R>>();
+  /** Topics whose join was accepted on this connection. */
+  const joined = new Set<Topic>();
   /** Streams running on this connection, by invocation id and by topic. */
   const streams = new Map<string, Topic>();
   const streamIds = new Map<Topic, string>();
   let connection: Connection<R> | undefined;
   let joinsInFlight = 0;
+  let callsInFlight = 0;
   let invocationCount = 0;
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -77,7 +89,8 @@ export function createSignalRSource<R extends Raw>(
       closed = resolve;
     });
     let refused = false;
-    connection = await openConnection({
+    let since = 0;
+    await openConnection({
       ...options.connection,
       url,
       protocol,
@@ -85,6 +98,14 @@ export function createSignalRSource<R extends Raw>(
       stats,
       log,
       signal,
+      onLive(opened) {
+        connection = opened;
+        since = clock.now();
+        log.info({ url, topics: topics.size }, "connected to the origin");
+        listener.up();
+        for (const topic of topics.values()) queue.add(topic);
+        pump();
+      },
       onHeard: listener.heard,
       onMessage,
       onClose(end) {
@@ -95,11 +116,6 @@ export function createSignalRSource<R extends Raw>(
         closed(end.reason);
       },
     });
-    const since = clock.now();
-    log.info({ url, topics: topics.size }, "connected to the origin");
-    listener.up();
-    for (const topic of topics.values()) queue.add(topic);
-    pump();
     await ended;
     return { stable: !refused && clock.now() - since >= stableMs };
   }
@@ -108,9 +124,11 @@ export function createSignalRSource<R extends Raw>(
     connection = undefined;
     queue.clear();
     leaving.clear();
+    joined.clear();
     streams.clear();
     streamIds.clear();
     joinsInFlight = 0;
+    callsInFlight = 0;
     const outcomes = [...waiting.values()];
     waiting.clear();
     for (const outcome of outcomes) outcome(new UnavailableError(reason));
@@ -179,6 +197,7 @@ export function createSignalRSource<R extends Raw>(
       joinsInFlight--;
       if (completion.error === undefined) {
         stats.upstreamJoins++;
+        joined.add(topic);
         if (topics.get(topic.name) === topic) listener.joined(topic, completion.result);
         // Nobody wants it any more. Unless somebody does again, whose own join is on its way.
         else if (!topics.has(topic.name)) leaveUpstream(topic);
@@ -223,17 +242,19 @@ export function createSignalRSource<R extends Raw>(
     return topics.get(topic.name) === topic && topics.delete(topic.name);
   }
 
+  /** Undoes what this connection has done for a topic, if anything. */
   function leaveUpstream(topic: Topic): void {
-    stats.upstreamLeaves++;
     const invocationId = streamIds.get(topic);
     if (invocationId !== undefined) {
+      stats.upstreamLeaves++;
       connection?.send({ type: "cancelInvocation", invocationId });
       streams.delete(invocationId);
       streamIds.delete(topic);
       return;
     }
     const { leave } = topic.spec;
-    if (!leave || !connection) return;
+    if (!joined.delete(topic) || !leave || !connection) return;
+    stats.upstreamLeaves++;
     leaving.add(topic.name);
     ask(connection, leave.method, leave.print(topic.parameters), (completion) => {
       if (completion instanceof UnavailableError) return;
@@ -287,18 +308,20 @@ export function createSignalRSource<R extends Raw>(
       if (!forget(topic)) return;
       if (queue.delete(topic) || !connection) return;
       // A join still in flight is undone when it is answered.
-      if (topic.joinResult !== undefined || topic.state === "live") leaveUpstream(topic);
+      leaveUpstream(topic);
     },
     invoke: (method, args) =>
       new Promise((resolve, reject) => {
         if (!connection) {
           reject(new UnavailableError("The origin is away"));
-        } else if (waiting.size - joinsInFlight >= options.maxInvocations) {
+        } else if (callsInFlight >= options.maxInvocations) {
           reject(new UnavailableError("Too many calls wait for the origin"));
         } else {
+          callsInFlight++;
           ask(connection, method, args, (completion) => {
-            if (completion instanceof UnavailableError) reject(completion);
-            else if (completion.error !== undefined) reject(new HubError(completion.error));
+            if (completion instanceof UnavailableError) return reject(completion);
+            callsInFlight--;
+            if (completion.error !== undefined) reject(new HubError(completion.error));
             else resolve(completion.result ?? protocol.encode(null));
           });
         }

@@ -99,10 +99,11 @@ export function printData({ raw, argumentCount }: Publication): string {
   return argumentCount === 1 ? json.trim().slice(1, -1).trim() : json;
 }
 
-/** Plain formats are made for JSON feeds only. */
+/** On one line, as each message is: within JSON's strings a line break cannot stand unescaped. */
 function jsonOf(raw: Raw): string {
+  // Plain formats are made for JSON feeds only.
   if (typeof raw !== "string") throw new TypeError("Cannot print data: the feed is not JSON");
-  return raw;
+  return /[\r\n]/.test(raw) ? raw.replaceAll(/[\r\n]+/g, " ") : raw;
 }
 
 /** @param position absent behind a reset */
