@@ -39,6 +39,11 @@ export interface HubSpec {
   readonly openTimeoutMs: number;
 }
 
+/** Whether clients share anything of a hub, so that the relay needs a connection of its own to it. */
+export function isShared({ topics, sharedCalls }: HubSpec): boolean {
+  return topics.length > 0 || sharedCalls.size > 0;
+}
+
 /** A topic in a feed, with who watches it. */
 export interface Entry {
   readonly topic: Topic;

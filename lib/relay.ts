@@ -5,7 +5,7 @@
 
 import { Refusal } from "./errors.ts";
 import type { Fanout } from "./fanout/fanout.ts";
-import type { Entry, Feed, HubSpec } from "./feed.ts";
+import { type Entry, type Feed, type HubSpec, isShared } from "./feed.ts";
 import type { Stats } from "./stats.ts";
 import {
   createSubscriptions,
@@ -41,7 +41,7 @@ export interface State {
 export interface Relay {
   /** By path in lower case. */
   readonly hubs: ReadonlyMap<string, Hub>;
-  /** Connects to the origins. */
+  /** Connects to the origins of which anything is shared. */
   start(): void;
   /** Leaves the origins. */
   stop(): Promise<void>;
@@ -87,7 +87,7 @@ export function createRelay(options: {
   return {
     hubs,
     start() {
-      for (const hub of hubs.values()) hub.json.start();
+      for (const { spec, json } of hubs.values()) if (isShared(spec)) json.start();
     },
     async stop() {
       const feeds = [...hubs.values()].flatMap((hub) => [hub.json, hub.messagepack]);

@@ -3,8 +3,6 @@
 import { Hono } from "hono";
 import { systemClock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
-import { jsonProtocol } from "../../lib/wire/json.ts";
-import { messagepackProtocol } from "../../lib/wire/messagepack.ts";
 import { ConfigError, type ConfigInput } from "../config.ts";
 import type { Bindings, Host } from "../host.ts";
 import { demoConfig } from "./config.ts";
@@ -16,6 +14,9 @@ export interface Demo {
   stop(): Promise<void>;
 }
 
+/** What was said last gets this long to go out, ms. */
+const CLOSE_GRACE_MS = 100;
+
 /**
  * Starts the embedded origin on the loopback. `ORIGIN_PORT` (default: any that is free),
  * `ORIGIN_SPEED` (simulated seconds per second, default 60) and `ORIGIN_SEED` (default 1) adjust it.
@@ -26,7 +27,6 @@ export async function startDemo(host: Host, log: Log): Promise<Demo> {
     clock: systemClock,
     seed: readNumber(host, "ORIGIN_SEED", 1),
     speed: readNumber(host, "ORIGIN_SPEED", 60),
-    protocols: [jsonProtocol, messagepackProtocol],
   });
   const app = createOriginApp(hub);
   const listening = await host.serve({
@@ -40,6 +40,7 @@ export async function startDemo(host: Host, log: Log): Promise<Demo> {
     config: demoConfig(url),
     async stop() {
       hub.stop();
+      await new Promise<void>((resolve) => systemClock.after(CLOSE_GRACE_MS, resolve));
       await listening.stop();
     },
   };
@@ -49,16 +50,12 @@ export async function startDemo(host: Host, log: Log): Promise<Demo> {
 function createOriginApp(hub: DemoHub): Hono<{ Bindings: Bindings }> {
   return new Hono<{ Bindings: Bindings }>()
     .all("/hubs/live/negotiate", (c) => hub.negotiate(c.req.raw))
-    .all("/hubs/live", (c) => hub.connect(c.req.raw, c.env.upgrade ?? notAnUpgrade))
+    .all("/hubs/live", (c) => hub.handle(c.req.raw, c.env))
     .get("/control/stats", (c) => c.json(hub.stats()))
     .post("/control/publish", (c) =>
-      c.json(hub.publish(Number(c.req.query("match")), Number(c.req.query("count")))),
+      c.json(hub.publish(Number(c.req.query("match")), Number(c.req.query("count") ?? 1))),
     )
     .onError((error, c) => c.text(error.message, error instanceof RangeError ? 400 : 500));
-}
-
-function notAnUpgrade(): Response {
-  return new Response("Expected a WebSocket upgrade", { status: 400 });
 }
 
 function readNumber(host: Host, name: string, fallback: number): number {

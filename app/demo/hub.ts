@@ -1,12 +1,23 @@
 /**
  * The embedded origin: a SignalR hub that keeps `contract.ts` on top of the simulator, so that the demo
- * needs no other server. Whoever serves it hands over requests and upgrades.
+ * needs no other server. It speaks what the relay speaks to its clients, by the same code; whoever
+ * serves it hands over requests.
  */
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
-import type { HubConnection, HubHandler, HubLimits } from "../../lib/downstream/hub.ts";
+import {
+  type Bindings,
+  createEndpoint,
+  type EndpointLimits,
+  type Opened,
+  TRANSPORTS,
+} from "../../lib/downstream/endpoint.ts";
+import type { HubClose, HubConnection, HubHandler } from "../../lib/downstream/hub.ts";
+import { PROTOCOLS } from "../../lib/downstream/hub-format.ts";
+import { answerNegotiation, createConnectionId } from "../../lib/downstream/negotiation.ts";
+import { createTokens } from "../../lib/downstream/token.ts";
+import { createWheel } from "../../lib/wheel.ts";
 import type { HubProtocol, Raw } from "../../lib/wire/hub.ts";
-import { jsonProtocol } from "../../lib/wire/json.ts";
 import {
   type BetReceipt,
   type HubStats,
@@ -23,7 +34,6 @@ import {
   type Methods,
   stream,
 } from "./dispatch.ts";
-import { createEndpoint, type Endpoint } from "./endpoint.ts";
 import { type Rendering, renderPush, renderValue } from "./rendering.ts";
 import { createSimulator, type SimulatorEvent } from "./simulator.ts";
 
@@ -33,16 +43,18 @@ export interface DemoHubOptions {
   readonly seed: number;
   /** Simulated seconds per second, 0 to 3600; 0 pushes nothing by itself. Default 60. */
   readonly speed?: number;
-  /** Connections and negotiated ids at one time; more are answered 503. Default 10,000. */
+  /** Connections at one time; more are answered 503. Default 10,000. */
   readonly maxConnections?: number;
-  /** Timers and limits of a connection. Default: those of ASP.NET Core. */
-  readonly limits?: HubLimits;
-  /** Hub protocols it speaks. Default: JSON. */
+  /** Hub protocols it speaks. Default: JSON and MessagePack. */
   readonly protocols?: readonly HubProtocol<Raw>[];
 }
 
-/** The origin as its server sees it. To stop it makes time stand still, too. */
-export interface DemoHub extends Endpoint {
+/** The origin as its server sees it; it may be served under any path. */
+export interface DemoHub {
+  /** Answers `{hub}/negotiate`. */
+  negotiate(request: Request): Promise<Response>;
+  /** Answers `{hub}`, over every transport. */
+  handle(request: Request, bindings: Bindings): Promise<Response>;
   /**
    * Pushes OddsChanged of a match's `1x2` market so many times at once, its first price changed each time.
    * Every OddsChanged of this hub has a field `sequence` beyond the contract, which rises by one.
@@ -53,6 +65,8 @@ export interface DemoHub extends Endpoint {
    */
   publish(matchId: number, count: number): { readonly first: number; readonly last: number };
   stats(): HubStats;
+  /** Sends everybody a Close that invites to reconnect, takes nobody any more, and makes time stand still. */
+  stop(): void;
 }
 
 const TICK_MS = 100;
@@ -62,12 +76,23 @@ const MAX_SPEED = 3600;
 const MAX_PUBLISH = 10_000;
 const MAX_STREAMS = 100;
 
-const DEFAULT_LIMITS: HubLimits = {
+/** A connection with more than this unsent, or unacknowledged when it is stateful, is ended. */
+const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+const TOO_SLOW: HubClose = { error: "Too slow", allowReconnect: true };
+
+/** Those of ASP.NET Core, but that a stateful client may leave a whole {@link MAX_PUBLISH} unacknowledged. */
+const LIMITS: EndpointLimits = {
   handshakeTimeoutMs: 15_000,
   keepAliveMs: 15_000,
   clientTimeoutMs: 30_000,
   messageBytes: 32_768,
+  pollTimeoutMs: 90_000,
+  disconnectTimeoutMs: 15_000,
+  closeTimeoutMs: 5_000,
+  statefulBytes: MAX_BUFFERED_BYTES,
 };
+
+const TRANSPORT_NAMES = TRANSPORTS.map(({ transport }) => transport);
 
 const MATCH_ID = z.tuple([z.int32()]);
 const BET = z.object({
@@ -86,10 +111,19 @@ interface Member {
 /** @throws RangeError when the speed is out of range */
 export function createDemoHub(options: DemoHubOptions): DemoHub {
   const { clock, seed, speed = 60, maxConnections = 10_000 } = options;
-  const { limits = DEFAULT_LIMITS, protocols = [jsonProtocol] } = options;
+  const { protocols = Object.values(PROTOCOLS) } = options;
   if (!(speed >= 0 && speed <= MAX_SPEED)) {
     throw new RangeError(`Cannot run at speed ${speed}: want 0 to ${MAX_SPEED}`);
   }
+
+  const wheel = createWheel(clock);
+  const tokens = createTokens({
+    secret: crypto.getRandomValues(new Uint8Array(32)),
+    owner: "demo",
+    now: clock.now,
+  });
+  const opened = new Set<Opened>();
+  let stopped = false;
 
   const simulator = createSimulator({ seed });
   const members = new Set<Member>();
@@ -187,7 +221,29 @@ export function createDemoHub(options: DemoHubOptions): DemoHub {
     }
   }
 
-  function open(connection: HubConnection<Raw>): HubHandler<Raw> {
+  function isFull(): boolean {
+    return stopped || opened.size >= maxConnections;
+  }
+
+  const endpoint = createEndpoint({
+    clock,
+    wheel,
+    limits: LIMITS,
+    protocols,
+    transports: TRANSPORT_NAMES,
+    identify: tokens.read,
+    serve: () => (isFull() ? fullResponse() : { open }),
+    onOpened(connection) {
+      // A WebSocket opens some time after its request was accepted.
+      if (isFull()) connection.close({ allowReconnect: true });
+      else opened.add(connection);
+    },
+    onClosed: (connection) => opened.delete(connection),
+    onReceived() {},
+  });
+
+  function open(unlimited: HubConnection<Raw>): HubHandler<Raw> {
+    const connection = limit(unlimited);
     const member: Member = {
       send: (rendering) => connection.pass(rendering(connection.protocol), true),
     };
@@ -218,10 +274,18 @@ export function createDemoHub(options: DemoHubOptions): DemoHub {
     for (const event of simulator.advance(wholeMs)) tell(event);
   });
 
-  const endpoint = createEndpoint({ clock, limits, protocols, maxConnections, open });
   return {
-    negotiate: endpoint.negotiate,
-    connect: endpoint.connect,
+    negotiate: (request) =>
+      answerNegotiation(request, {
+        tokens,
+        transports: TRANSPORT_NAMES,
+        stateful: true,
+        admit: () =>
+          isFull()
+            ? fullResponse()
+            : { connectionId: createConnectionId(), origin: undefined, cookies: [] },
+      }),
+    handle: endpoint.handle,
     stats,
     publish(matchId, count) {
       if (!(Number.isInteger(count) && count >= 1 && count <= MAX_PUBLISH)) {
@@ -232,10 +296,38 @@ export function createDemoHub(options: DemoHubOptions): DemoHub {
       return { first, last: sequence };
     },
     stop() {
+      stopped = true;
       ticking.cancel();
-      endpoint.stop();
+      for (const connection of [...opened]) connection.close({ allowReconnect: true });
+      wheel.stop();
     },
   };
+}
+
+/** Ends a connection whose client does not keep up with what is sent. */
+function limit(connection: HubConnection<Raw>): HubConnection<Raw> {
+  const { sink } = connection.transport;
+  const check = (): void => {
+    if (sink.bufferedBytes > MAX_BUFFERED_BYTES) connection.close(TOO_SLOW);
+  };
+  return {
+    ...connection,
+    send(message) {
+      connection.send(message);
+      check();
+    },
+    pass(framed, counted) {
+      connection.pass(framed, counted);
+      check();
+    },
+  };
+}
+
+function fullResponse(): Response {
+  return new Response("No more connections", {
+    status: 503,
+    headers: { "content-type": "text/plain" },
+  });
 }
 
 function increment(counts: Record<string, number>, key: string | number): void {

@@ -9,7 +9,12 @@ import { run } from "../run.ts";
 interface Data {
   readonly accept: (socket: Socket) => SocketHandler;
   handler?: SocketHandler;
+  /** Set once the socket was closed from this side. */
+  closing?: true;
 }
+
+/** The code of a socket that went without a close frame. */
+const BROKEN = 1006;
 
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 
@@ -61,7 +66,10 @@ async function serve(options: {
         ws.data.handler = ws.data.accept(socketOf(ws));
       },
       message: (ws, message) => ws.data.handler?.message(message),
-      close: (ws, code, reason) => ws.data.handler?.close(code, reason),
+      close({ data }, code, reason) {
+        // Bun does not wait for the peer's answer, and gives the code that was sent.
+        data.handler?.close(data.closing ? BROKEN : code, reason);
+      },
     },
   });
   return {
@@ -77,7 +85,10 @@ function socketOf(ws: Bun.ServerWebSocket<Data>): Socket {
     get bufferedBytes() {
       return ws.getBufferedAmount();
     },
-    close: (code, reason) => ws.close(code, reason),
+    close(code, reason) {
+      ws.data.closing = true;
+      ws.close(code, reason);
+    },
   };
 }
 

@@ -64,6 +64,9 @@ function serve(options: {
   });
 }
 
+/** The code of a socket that went without a close frame; Deno gives 0 then. */
+const BROKEN = 1006;
+
 /** Wires a standard WebSocket, once it is open, to whoever listens. */
 function listen(
   ws: WebSocket,
@@ -72,6 +75,7 @@ function listen(
 ): void {
   ws.binaryType = "arraybuffer";
   let handler: SocketHandler | undefined;
+  let closing = false;
   const abort = () => {
     ws.close();
     opening?.reject(opening.signal.reason);
@@ -81,11 +85,16 @@ function listen(
   const opened = () => opening?.signal.removeEventListener("abort", abort);
   ws.onopen = () => {
     opened();
-    handler = accept(socketOf(ws));
+    handler = accept(
+      socketOf(ws, () => {
+        closing = true;
+      }),
+    );
     opening?.resolve();
   };
   ws.onmessage = ({ data }) => handler?.message(frameOf(data));
-  ws.onclose = ({ code, reason }) => {
+  ws.onclose = ({ code: given, reason }) => {
+    const code = given || BROKEN;
     opened();
     opening?.reject(new Error(`WebSocket closed (${code}${reason ? ` ${reason}` : ""})`));
     handler?.close(code, reason);
@@ -93,7 +102,7 @@ function listen(
   ws.onerror = () => {}; // a close follows, and says more
 }
 
-function socketOf(ws: WebSocket): Socket {
+function socketOf(ws: WebSocket, onClosing: () => void): Socket {
   return {
     send(frame) {
       // Throws while closing; the close event is on its way then.
@@ -104,7 +113,9 @@ function socketOf(ws: WebSocket): Socket {
       return ws.bufferedAmount;
     },
     close(code, reason) {
-      if (ws.readyState === WebSocket.OPEN) ws.close(code, reason);
+      if (ws.readyState !== WebSocket.OPEN) return;
+      onClosing();
+      ws.close(code, reason);
     },
   };
 }

@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import type { Registry } from "prom-client";
 import type { Context } from "../../lib/downstream/context.ts";
+import { isShared } from "../../lib/feed.ts";
 
 export function healthRoutes({ relay, sessions }: Context, metrics: Registry): Hono {
   return new Hono()
@@ -11,10 +12,10 @@ export function healthRoutes({ relay, sessions }: Context, metrics: Registry): H
       const hubs = Object.fromEntries(
         [...relay.hubs.values()].map(({ spec, json }) => [
           spec.path,
-          json.connected ? "connected" : "away",
+          isShared(spec) ? (json.connected ? "connected" : "away") : "private",
         ]),
       );
-      const ready = !sessions.full && Object.values(hubs).every((state) => state === "connected");
+      const ready = !sessions.full && Object.values(hubs).every((state) => state !== "away");
       return c.json({ status: ready ? "ready" : "not ready", hubs }, ready ? 200 : 503);
     })
     .get("/metrics", async (c) =>

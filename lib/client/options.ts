@@ -36,7 +36,9 @@ export interface FeedOptions {
   readonly accessToken?: (() => string | Promise<string>) | undefined;
   /**
    * A WebSocket that is not open and has not answered by then is mute, and an event stream is tried;
-   * ms, default 4,000. Only with `auto`: without a choice, waiting is right.
+   * ms, default 2,500: a page behind a proxy that swallows upgrades is live in less than 5 s, and four
+   * round trips (TCP, TLS, upgrade, ping) of 600 ms are still waited for. Only with `auto`: without a
+   * choice, waiting is right.
    */
   readonly openTimeoutMs?: number | undefined;
   /** A connection this long without a byte is dead, ms. Default 35,000: two heartbeats missed. */
@@ -90,7 +92,7 @@ export function settle(url: string | URL, options: FeedOptions): Settings {
   base.pathname = base.pathname.replace(/\/?$/, "/");
   base.hash = "";
 
-  const { transport = "auto", openTimeoutMs = 4_000, silenceMs = 35_000 } = options;
+  const { transport = "auto", openTimeoutMs = 2_500, silenceMs = 35_000 } = options;
   const { minMs = 500, maxMs = 30_000 } = options.backoff ?? {};
   for (const [name, value] of Object.entries({ openTimeoutMs, silenceMs, minMs, maxMs })) {
     if (!(value > 0)) throw new RangeError(`Cannot use ${name}: ${value}`);

@@ -7,11 +7,7 @@ import type { Hub } from "../relay.ts";
 import { readClientRequest } from "../upstream/client.ts";
 import type { Lane, LaneListener, PrivateLanes } from "../upstream/private.ts";
 import type { HubProtocol, Raw } from "../wire/hub.ts";
-import {
-  parseNegotiateVersion,
-  printNegotiateResponse,
-  type TransportName,
-} from "../wire/negotiate.ts";
+import type { TransportName } from "../wire/negotiate.ts";
 import { type Admission, unavailableResponse } from "./admission.ts";
 import type { Context } from "./context.ts";
 import {
@@ -20,11 +16,10 @@ import {
   createEndpoint,
   type EndpointLimits,
   type Opened,
-  queryOf,
   type Serving,
-  TRANSPORTS,
 } from "./endpoint.ts";
 import { PROTOCOLS } from "./hub-format.ts";
+import { type Admitted, answerNegotiation, createConnectionId } from "./negotiation.ts";
 import type { Session } from "./sessions.ts";
 import { serveSignalR } from "./signalr.ts";
 import type { Tokens } from "./token.ts";
@@ -89,36 +84,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   });
 
-  async function negotiate(request: Request, { address }: Bindings): Promise<Response> {
-    if (request.method !== "POST") {
-      return new Response(null, { status: 405, headers: { "content-type": "text/plain" } });
-    }
-    const negotiateVersion = parseNegotiateVersion(queryOf(request, "negotiateVersion"));
-    if (typeof negotiateVersion === "object") return json(JSON.stringify(negotiateVersion), []);
-    const wanted = queryOf(request, "useStatefulReconnect");
-    const stateful = options.stateful && wanted.length === 1 && wanted[0]?.toLowerCase() === "true";
-    const admitted = await admit(request, address);
-    if (admitted instanceof Response) return admitted;
-    const { connectionId, origin, cookies } = admitted;
-    const connectionToken = await tokens.issue({ stateful, origin });
-    const body = printNegotiateResponse({
-      negotiateVersion,
-      // Version 0 knows no token: its clients put the id into the URL.
-      connectionId: negotiateVersion === 0 ? connectionToken : connectionId,
-      connectionToken,
-      useStatefulReconnect: stateful,
-      availableTransports: TRANSPORTS.filter(({ transport }) => transports.includes(transport)),
-    });
-    return json(body, cookies);
-  }
-
   /** Has the origin judge a client: by a negotiation for its own connection, or by one for all like it. */
   async function admit(
     request: Request,
     address: string | undefined,
-  ): Promise<
-    Response | { connectionId: string; origin: string | undefined; cookies: readonly string[] }
-  > {
+  ): Promise<Response | Admitted> {
     const client = readClientRequest(request, address);
     if (isEager) {
       const negotiated = await lanes.negotiate(client);
@@ -128,7 +98,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return { connectionId, origin: connectionToken ?? connectionId, cookies: negotiated.cookies };
     }
     const refusal = await admission.refuse(request);
-    return refusal ?? { connectionId: createId(), origin: undefined, cookies: [] };
+    return refusal ?? { connectionId: createConnectionId(), origin: undefined, cookies: [] };
   }
 
   async function serve({ identity, request, address }: Claim): Promise<Serving | Response> {
@@ -175,20 +145,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     };
   }
 
-  return { negotiate, handle: endpoint.handle };
-}
-
-function json(body: string, cookies: readonly string[]): Response {
-  const headers = new Headers({ "content-type": "application/json" });
-  for (const cookie of cookies) headers.append("set-cookie", cookie);
-  return new Response(body, { headers });
-}
-
-/** 16 random bytes, base64url, as .NET makes them. */
-function createId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replace(/=+$/, "");
+  return {
+    negotiate: (request, { address }) =>
+      answerNegotiation(request, {
+        tokens,
+        transports,
+        stateful: options.stateful,
+        admit: () => admit(request, address),
+      }),
+    handle: endpoint.handle,
+  };
 }

@@ -95,6 +95,8 @@ function parseItem(record: string): HubMessage<string> | undefined {
 const NAME = /^[ -[\]-\uffff]+$/;
 
 function tryParse(json: string): unknown {
+  // Space around a raw piece is no part of it.
+  if (json.charCodeAt(0) <= 0x20 || json.charCodeAt(json.length - 1) <= 0x20) return undefined;
   try {
     return JSON.parse(json);
   } catch {

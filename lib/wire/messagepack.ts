@@ -82,6 +82,8 @@ function readLength(bytes: Uint8Array, at: number): { start: number; end: number
     length += (byte & 0x7f) * 2 ** (7 * i);
     if (byte >= 0x80) continue;
     if (length > 0x7fffffff) break;
+    // Refused here already: a large frame of nothing but zeros would become millions of records.
+    if (length === 0) throw new ProtocolError("Cannot read MessagePack: a record is empty");
     const start = at + i + 1;
     return { start, end: start + length };
   }

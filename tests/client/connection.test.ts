@@ -171,6 +171,26 @@ describe("silence", () => {
     feed.close();
   });
 
+  test("of 2.5 seconds ends the first attempt where there is another transport", async () => {
+    let streams = 0;
+    const { feed } = start({
+      transport: "auto",
+      fetch() {
+        streams++;
+        return new Promise(() => {});
+      },
+    });
+    feed.topic("a").on(() => {});
+    const socket = await newest(1);
+    socket.meet("open");
+    await vi.advanceTimersByTimeAsync(2_499);
+    expect([socket.closed, streams]).toEqual([false, 0]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([socket.closed, streams]).toEqual([true, 1]);
+    expect(feed.status).toEqual({ state: "connecting", transport: "sse" });
+    feed.close();
+  });
+
   test("while a token is fetched does not count as that of the relay", async () => {
     const { feed } = start({
       transport: "auto",

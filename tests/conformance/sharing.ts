@@ -52,21 +52,19 @@ export function sharing(test: StagedTest): void {
     const joinsTotal = before.joinsTotal + 1;
     const one = { connections: 1, connectionsTotal: 1, joins: { 1: 1 }, joinsTotal };
     expect(await origin.stats()).toMatchObject(one);
-    const metrics = (await ask(relay.url, "/metrics")).text;
-    expect(metrics).toMatch(/^keryx_clients\{transport="sse"\} 5$/m);
-    expect(metrics).toMatch(/^keryx_clients\{transport="websocket"\} 5$/m);
-    expect(metrics).toMatch(/^keryx_clients\{transport="signalr-websocket"\} 5$/m);
-    expect(metrics).toMatch(/^keryx_topics\{hub="\/hubs\/fragile"\} 1$/m);
+    await shown(relay.url, [
+      'keryx_clients{transport="sse"} 5',
+      'keryx_clients{transport="websocket"} 5',
+      'keryx_clients{transport="signalr-websocket"} 5',
+      'keryx_topics{hub="/hubs/fragile",protocol="json"} 1',
+    ]);
 
     // While one is left, or the topic lingers, the origin hears nothing.
     for (const client of [...streams, ...sockets]) client.close();
     await Promise.all(hubs.map(({ client }) => client.stop()));
     const late = await openWs(`${relay.url}/ws`);
     await late.subscribe("fragile/1");
-    await eventually(
-      () => ask(relay.url, "/metrics"),
-      ({ text }) => /^keryx_clients\{transport="sse"\} 0$/m.test(text),
-    );
+    await shown(relay.url, ['keryx_clients{transport="sse"} 0']);
     const { leavesTotal } = before;
     expect(await origin.stats()).toMatchObject({ ...one, leavesTotal });
     const since = Date.now();
@@ -90,4 +88,29 @@ export function sharing(test: StagedTest): void {
     ]);
     expect(await fragile.origin.stats()).toMatchObject({ connections: 1, joins: { 2: 1 } });
   });
+
+  test("is joined by one of a client's own when it asks for what is its own", async ({
+    relay,
+    fragile,
+  }) => {
+    const { origin } = fragile;
+    const connection = await connectHub(`${relay.url}/hubs/fragile`);
+    await connection.invoke("JoinMatch", 6);
+    expect(await origin.stats()).toMatchObject({ connections: 1 });
+    const bet = { matchId: 6, marketId: "1x2", selectionId: "home", price: 1, stake: 1 };
+    const receipt = await connection.invoke("PlaceBet", bet);
+    expect(receipt).toMatchObject({ accepted: false, price: expect.any(Number) });
+    expect(await origin.stats()).toMatchObject({ connections: 2, joins: { 6: 1 } });
+    await shown(relay.url, ["keryx_private_connections 1"]);
+    await connection.stop();
+    await eventually(origin.stats, ({ connections }) => connections === 1);
+  });
+}
+
+/** Waits until the relay's metrics have these lines: it notices only in a while who has gone. */
+async function shown(url: string, lines: readonly string[]): Promise<void> {
+  await eventually(
+    async () => (await ask(url, "/metrics")).text.split("\n"),
+    (metrics) => lines.every((line) => metrics.includes(line)),
+  );
 }

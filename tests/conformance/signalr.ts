@@ -1,4 +1,4 @@
-import { HubConnectionState } from "@microsoft/signalr";
+import { HttpTransportType, HubConnectionState } from "@microsoft/signalr";
 import { describe, expect } from "vitest";
 import type { MatchState } from "../../app/demo/contract.ts";
 import { eventually } from "../support/eventually.ts";
@@ -9,23 +9,31 @@ import type { StagedTest } from "./stage.ts";
 
 /** A stock client cannot tell the relay from the origin. */
 export function signalr(test: StagedTest): void {
-  test("a client joins, hears, leaves, and hears no more", async ({ relay, origin }) => {
-    const connection = await connectHub(`${relay.url}/hubs/live`);
-    const odds = pushesOf(connection, "OddsChanged");
-    expect(await connection.invoke("JoinMatch", 12)).toBeNull();
-    const published = await origin.publish(12, 50);
-    const pushes = await odds.take(50);
-    expect(pushes).toEqual(
-      run(published).map((sequence) => [
-        expect.objectContaining({ matchId: 12, marketId: "1x2", sequence }),
-      ]),
-    );
-    await connection.invoke("JoinMatch", 13);
-    expect(await connection.invoke("LeaveMatch", 12)).toBeNull();
-    await origin.publish(12, 1);
-    await origin.publish(13, 1);
-    expect(await odds.next()).toEqual([expect.objectContaining({ matchId: 13 })]);
-  });
+  const { WebSockets, ServerSentEvents, LongPolling } = HttpTransportType;
+  test.for([
+    { over: "WebSockets", transport: WebSockets },
+    { over: "Server-Sent Events", transport: ServerSentEvents },
+    { over: "long polling", transport: LongPolling },
+  ])(
+    "a client joins, hears, leaves, and hears no more, over $over",
+    async ({ transport }, { relay, origin }) => {
+      const connection = await connectHub(`${relay.url}/hubs/live`, { transport });
+      const odds = pushesOf(connection, "OddsChanged");
+      expect(await connection.invoke("JoinMatch", 12)).toBeNull();
+      const published = await origin.publish(12, 50);
+      const pushes = await odds.take(50);
+      expect(pushes).toEqual(
+        run(published).map((sequence) => [
+          expect.objectContaining({ matchId: 12, marketId: "1x2", sequence }),
+        ]),
+      );
+      await connection.invoke("JoinMatch", 13);
+      expect(await connection.invoke("LeaveMatch", 12)).toBeNull();
+      await origin.publish(12, 1);
+      await origin.publish(13, 1);
+      expect(await odds.next()).toEqual([expect.objectContaining({ matchId: 13 })]);
+    },
+  );
 
   test("joining twice is joining once", async ({ relay, origin }) => {
     const connection = await connectHub(`${relay.url}/hubs/live`);
@@ -129,8 +137,7 @@ export function signalr(test: StagedTest): void {
     );
     const [last] = streams;
     const running = async () => (await origin.stats()).streams;
-    for (const client of clients) await client.invoke("GetMatch", 1); // what it sent before is done
-    expect(await running()).toBe(1);
+    await eventually(running, (count) => count === 1);
     for (const stream of streams.slice(1)) stream.dispose();
     for (const client of clients) await client.invoke("GetMatch", 1);
     expect(await running()).toBe(1);
@@ -208,13 +215,16 @@ export function signalr(test: StagedTest): void {
     expect(await odds.next()).toMatchObject([{ matchId: 17 }]);
   });
 
-  test("negotiate offers WebSockets in both versions", async ({ relay }) => {
+  test("negotiate offers the transports in both versions", async ({ relay }) => {
     const post = async (query: string) =>
       (await ask(relay.url, `/hubs/live/negotiate${query}`, { method: "POST" })).json();
     const id = expect.stringMatching(/^[\w-]{16,}$/);
-    const availableTransports = expect.arrayContaining([
-      { transport: "WebSockets", transferFormats: expect.arrayContaining(["Text"]) },
-    ]);
+    const both = ["Text", "Binary"];
+    const availableTransports = [
+      { transport: "WebSockets", transferFormats: both },
+      { transport: "ServerSentEvents", transferFormats: ["Text"] },
+      { transport: "LongPolling", transferFormats: both },
+    ];
     expect(await post("?negotiateVersion=1")).toMatchObject({
       negotiateVersion: 1,
       connectionId: id,

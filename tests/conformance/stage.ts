@@ -16,8 +16,6 @@ export interface Fragile {
 
 /** Every plain client hears something this often, ms. */
 export const HEARTBEAT_MS = 300;
-/** How long an opening waits for the origin, ms. */
-export const OPEN_TIMEOUT_MS = 1_000;
 /** Publications of a note that are kept. */
 export const NOTE_HISTORY = 3;
 /** How long `fragile/{id}` outlives its last client, ms. */
@@ -65,9 +63,9 @@ function configOf(live: string, fragile: string, puppet: string): ConfigInput {
   const id = { type: "integer", min: 1, max: 999 } as const; // more than the origin has
   return {
     heartbeatMs: HEARTBEAT_MS,
-    openTimeoutMs: OPEN_TIMEOUT_MS,
+    openTimeoutMs: 2_000,
     drainMs: 2_000,
-    signalr: { keepAliveMs: 300, handshakeTimeoutMs: 1_000 },
+    signalr: { keepAliveMs: 300, handshakeTimeoutMs: 2_000 },
     upstream: { backoffMinMs: 50, backoffMaxMs: 200 },
     limits: { queueBytes: 1_048_576 },
     hubs: {
@@ -79,6 +77,7 @@ function configOf(live: string, fragile: string, puppet: string): ConfigInput {
           "ticker/{sport}": { ...ticker, params: { sport: "string" }, lingerMs: 0 },
         },
         calls: { GetMatch: { share: true, ttlMs: 250 } },
+        privateLane: "lazy",
       },
       "/hubs/fragile": {
         origin: fragile,
@@ -90,6 +89,8 @@ function configOf(live: string, fragile: string, puppet: string): ConfigInput {
           },
         },
         calls: { GetMatch: { share: true, ttlMs: 5_000 } },
+        privateLane: "lazy",
+        accessTtlMs: 600_000, // who comes while the origin is away was accepted before
       },
       "/hubs/puppet": {
         origin: puppet,
@@ -104,6 +105,7 @@ function configOf(live: string, fragile: string, puppet: string): ConfigInput {
           bell: { events: { Bell: "bell" } },
         },
         calls: { Read: { share: true } },
+        privateLane: "lazy",
       },
     },
   };

@@ -96,6 +96,14 @@ export function ws(test: StagedTest): void {
     expect(await client.messages.next()).toMatchObject({ topic: "note/kept" });
   });
 
+  test("a message stands on one line, however the origin wrote it", async ({ relay, puppet }) => {
+    const client = await openWs(`${relay.url}/ws`);
+    await client.subscribe("note/line");
+    puppet.push("Note", '[{\n\r"id":"line",\r\n "price":1.10}\n]');
+    expect(await client.messages.next()).toMatchObject({ data: { id: "line", price: 1.1 } });
+    expect(client.frames.at(-1)).toContain('"price":1.10}');
+  });
+
   test("a stream of the hub gives its items, and its end", async ({ relay, puppet }) => {
     const client = await openWs(`${relay.url}/ws`);
     await client.subscribe("lines/ws");

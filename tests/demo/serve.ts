@@ -1,7 +1,8 @@
 /** Serves the embedded origin on Node's http and `ws`, for tests with real clients. */
-import { createServer, type IncomingMessage } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { createAdaptorServer } from "@hono/node-server";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 import type { DemoHub } from "../../app/demo/hub.ts";
 import type { Socket, SocketHandler, Upgrade } from "../../lib/socket.ts";
@@ -9,48 +10,44 @@ import type { Socket, SocketHandler, Upgrade } from "../../lib/socket.ts";
 export interface Served {
   /** `http://127.0.0.1:{port}/hubs/live`. */
   readonly url: string;
+  /** Breaks every WebSocket, as a lost network does. */
+  cut(): void;
   /** Ends the server and every connection. */
   close(): Promise<void>;
 }
 
 export async function serve(hub: DemoHub): Promise<Served> {
   const sockets = new WebSocketServer({ noServer: true });
-  const server = createServer((incoming, outgoing) => {
-    const request = requestOf(incoming);
-    const isNegotiate = new URL(request.url).pathname.endsWith("/negotiate");
-    const response = isNegotiate ? hub.negotiate(request) : hub.connect(request, refuseUpgrade);
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-    void response.text().then((text) => outgoing.end(text));
-  });
-  server.on("upgrade", (incoming: IncomingMessage, stream: Duplex, head: Buffer) => {
+  const server = createAdaptorServer({
+    fetch: (request) =>
+      new URL(request.url).pathname.endsWith("/negotiate")
+        ? hub.negotiate(request)
+        : hub.handle(request, { upgrade: undefined }),
+  }) as Server; // it is one of Node's http unless it is told otherwise
+  server.on("upgrade", async (incoming: IncomingMessage, stream: Duplex, head: Buffer) => {
     const upgrade: Upgrade = (accept) => {
       sockets.handleUpgrade(incoming, stream, head, (ws) => listen(ws, accept));
       return new Response();
     };
-    const response = hub.connect(requestOf(incoming), upgrade);
+    const request = new Request(`http://${incoming.headers.host}${incoming.url}`);
+    const response = await hub.handle(request, { upgrade });
     if (response.status === 200) return;
     stream.end(`HTTP/1.1 ${response.status} Refused\r\nConnection: close\r\n\r\n`);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
+  const { port } = server.address() as AddressInfo; // of a server that listens on TCP
+  const cut = (): void => {
+    for (const ws of sockets.clients) ws.terminate();
+  };
   return {
     url: `http://127.0.0.1:${port}/hubs/live`,
+    cut,
     async close() {
-      for (const ws of sockets.clients) ws.terminate();
+      cut();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-function requestOf({ url, headers, method = "GET" }: IncomingMessage): Request {
-  const { host, accept, upgrade } = headers;
-  const kept = { ...(accept && { accept }), ...(upgrade && { upgrade }) };
-  return new Request(`http://${host}${url}`, { method, headers: kept });
-}
-
-function refuseUpgrade(): Response {
-  throw new Error("Cannot upgrade: the request does not ask for it");
 }
 
 function listen(ws: WebSocket, accept: (socket: Socket) => SocketHandler): void {

@@ -20,6 +20,7 @@
 //   /hubs/probe          /hubs/stateful         /hubs/secure         ProbeHub
 //   /hubs/detailed                                                   ProbeHub with detailed errors
 //   /hubs/ws-only        /hubs/sse-only         /hubs/lp-only        ProbeHub with one transport
+//   /hubs/plain                                                      ProbeHub without the cookie
 //   /hubs/modern                                                     ProbeHub, negotiateVersion 1 at least
 //   /hubs/expiring                                                   ProbeHub, ends with the user's authentication
 //
@@ -118,6 +119,7 @@ Map<DetailedHub>("/hubs/detailed");
 Map<ProbeHub>("/hubs/ws-only", http => http.Transports = HttpTransportType.WebSockets);
 Map<ProbeHub>("/hubs/sse-only", http => http.Transports = HttpTransportType.ServerSentEvents);
 Map<ProbeHub>("/hubs/lp-only", http => http.Transports = HttpTransportType.LongPolling);
+Map<ProbeHub>("/hubs/plain");
 Map<ProbeHub>("/hubs/modern", http => http.MinimumProtocolVersion = 1);
 Map<ProbeHub>("/hubs/expiring", http => http.CloseOnAuthenticationExpiration = true).RequireAuthorization();
 app.MapControl();

@@ -10,8 +10,11 @@
  * @property {string} live URL of a hub of the demo contract, on which a match's group is declared
  * @property {string} probe URL of a hub with the methods of ProbeHub
  * @property {number} match one that no other cell has
- * @property {number} count length of a shared stream that no other cell has
- * @property {string} publish a POST to here pushes `PUSHES` times to the match's group
+ * @property {string} publish a POST to here pushes `pushes` times to the match's group
+ * @property {number} pushes
+ * @property {readonly [count: number, delayMs: number]} shared arguments of a stream that is
+ * declared, and that no other cell has
+ * @property {unknown} value what the hub is to echo
  * @property {"WebSockets" | "ServerSentEvents" | "LongPolling"} transport
  * @property {"json" | "messagepack"} protocol
  */
@@ -51,28 +54,28 @@ async function observe(signalR, connect, cell) {
 }
 
 /** What is declared, and served to all from one connection. */
-async function observeShared(connect, { live, probe, match, count, publish }, seen) {
+async function observeShared(connect, { live, probe, match, publish, pushes, shared }, seen) {
   const watcher = connect(live);
-  const pushes = [];
+  const heard = [];
   const all = until((done) => {
-    watcher.on("OddsChanged", (...args) => pushes.push(args) === PUSHES && done());
+    watcher.on("OddsChanged", (...args) => heard.push(args) === pushes && done());
   });
   await watcher.start();
   seen.join = await watcher.invoke("JoinMatch", match);
   await fetch(publish, { method: "POST", mode: "no-cors" }); // a page may ask, but not read the answer
   await all;
   seen.leave = await watcher.invoke("LeaveMatch", match);
-  seen.pushes = pushes;
+  seen.pushes = heard;
   await watcher.stop();
 
   const reader = connect(probe);
   await reader.start();
-  seen.sharedStream = await itemsOf(reader.stream("Count", count, SHARED_DELAY_MS));
+  seen.sharedStream = await itemsOf(reader.stream("Count", ...shared));
   await reader.stop();
 }
 
 /** What goes over a connection to the origin of this client's own. */
-async function observePrivate({ Subject }, connect, { probe }, seen) {
+async function observePrivate({ Subject }, connect, { probe, value }, seen) {
   const caller = connect(probe);
   const asked = until((done) => {
     caller.on("Ask", (question) => {
@@ -85,7 +88,7 @@ async function observePrivate({ Subject }, connect, { probe }, seen) {
   seen.connectionId = caller.connectionId;
   seen.unknown = await textOfRefusal(caller.invoke("NoSuchMethod", 1));
   seen.failed = await textOfRefusal(caller.invoke("Fail"));
-  seen.result = await caller.invoke("EchoJson", VALUE);
+  seen.result = await caller.invoke("EchoJson", value);
   seen.stream = await itemsOf(caller.stream("Count", 4, 1));
 
   const numbers = new Subject();
@@ -150,13 +153,6 @@ async function observeClose(connect, { probe }, seen) {
   seen.closed = await gone;
   seen.events = events;
 }
-
-/** How often the origin is to push. */
-export const PUSHES = 20;
-/** A stream with this delay is declared, and therefore shared. */
-export const SHARED_DELAY_MS = 25;
-
-const VALUE = { text: "Grüße 😀", number: 1.5, list: [true, null, ["x"]], nested: { a: {} } };
 
 /** A promise of what `start` gives to `done`, in 10 s. */
 function until(start) {

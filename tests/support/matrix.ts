@@ -13,8 +13,10 @@ export interface Cell {
   readonly live: string;
   readonly probe: string;
   readonly match: number;
-  readonly count: number;
   readonly publish: string;
+  readonly pushes: number;
+  readonly shared: readonly [count: number, delayMs: number];
+  readonly value: unknown;
   readonly transport: "WebSockets" | "ServerSentEvents" | "LongPolling";
   readonly protocol: "json" | "messagepack";
 }

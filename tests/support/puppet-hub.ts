@@ -9,7 +9,8 @@ import { RECORD_SEPARATOR } from "./signalr-client.ts";
 /** An invocation (1), the start of a stream (4), or its cancellation (5, without a target). */
 export interface Call {
   readonly type: 1 | 4 | 5;
-  readonly invocationId: string;
+  /** Absent when nobody waits for an answer. */
+  readonly invocationId?: string;
   readonly target: string;
   readonly arguments: readonly unknown[];
 }
@@ -50,7 +51,8 @@ export async function startPuppetHub(
         if (!(message.type === 1 || message.type === 4 || message.type === 5)) continue;
         calls.push(message);
         const { invocationId } = message;
-        const completion = message.type === 1 ? answer(message) : undefined;
+        if (message.type !== 1 || invocationId === undefined) continue;
+        const completion = answer(message);
         if (completion) write(socket, JSON.stringify({ type: 3, invocationId, ...completion }));
       }
     });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Message } from "../../lib/topic/publication.ts";
 import { Topic } from "../../lib/topic/topic.ts";
 import { createHubSpec } from "../support/hub-spec.ts";
+import { printLine } from "../support/line.ts";
 import { createPublication } from "../support/publication.ts";
 
 const EPOCH = "k3v9x2ma";
@@ -20,7 +20,7 @@ function createTopic({ size = 3 } = {}) {
     topic,
     publish(key: string) {
       sequence++;
-      topic.append(createPublication({ sequence, key }));
+      topic.append(createPublication({ sequence, key, raw: `[${sequence}]` }));
     },
     /** Another topic of the feed gets a publication. */
     pass() {
@@ -32,26 +32,9 @@ function createTopic({ size = 3 } = {}) {
     break() {
       topic.break(sequence);
     },
-    open: (since?: string) => topic.opening(since, progress()).map(short),
+    open: (since?: string) => topic.opening(since, progress()).map(printLine),
     recovers: (since: string) => topic.recovers(since, progress()),
   };
-}
-
-function short(message: Message): string {
-  switch (message.type) {
-    case "publication":
-      return `publication ${message.sequence}`;
-    case "value":
-      return `value ${message.publication.sequence}`;
-    case "reset":
-      return `reset ${message.reason}${message.snapshot === undefined ? "" : ` ${message.snapshot}`}`;
-    case "subscribed": {
-      const recovered = message.recovered ? "recovered" : "reset";
-      return `subscribed ${message.position} ${recovered} ${message.state}`;
-    }
-    default:
-      return message.type;
-  }
 }
 
 describe("an opening", () => {
@@ -59,11 +42,11 @@ describe("an opening", () => {
     const { publish, open } = createTopic();
     for (const key of ["x", "y", "x", "z"]) publish(key);
     expect(open()).toEqual([
-      "reset new",
-      "value 3",
-      "value 4",
-      "value 5",
-      `subscribed ${EPOCH}:5 reset live`,
+      "a reset new",
+      "a Changed[3]",
+      "a Changed[4]",
+      "a Changed[5]",
+      "a subscribed reset live @5",
     ]);
   });
 
@@ -71,11 +54,11 @@ describe("an opening", () => {
     const { publish, open, recovers } = createTopic();
     for (const key of ["x", "y", "x"]) publish(key);
     expect(open(`${EPOCH}:2`)).toEqual([
-      "publication 3",
-      "publication 4",
-      `subscribed ${EPOCH}:4 recovered live`,
+      "a Changed[3] @3",
+      "a Changed[4] @4",
+      "a subscribed recovered live @4",
     ]);
-    expect(open(`${EPOCH}:4`)).toEqual([`subscribed ${EPOCH}:4 recovered live`]);
+    expect(open(`${EPOCH}:4`)).toEqual(["a subscribed recovered live @4"]);
     expect(recovers(`${EPOCH}:2`)).toBe(true);
   });
 
@@ -84,23 +67,23 @@ describe("an opening", () => {
     (since) => {
       const { publish, open, recovers } = createTopic();
       for (const key of ["x", "y", "x"]) publish(key);
-      expect(open(since)[0]).toBe("reset invalid");
+      expect(open(since)[0]).toBe("a reset invalid");
       expect(recovers(since)).toBe(false);
     },
   );
 
   test("of a position of another life of the feed says so", () => {
-    expect(createTopic().open("00000000:1")[0]).toBe("reset epoch");
+    expect(createTopic().open("00000000:1")[0]).toBe("a reset epoch");
   });
 
   test("of a position that the history does not reach says so", () => {
     const { publish, open } = createTopic({ size: 2 });
     for (const key of ["x", "x", "x"]) publish(key);
-    expect(open(`${EPOCH}:2`)[0]).toBe("publication 3");
+    expect(open(`${EPOCH}:2`)[0]).toBe("a Changed[3] @3");
     expect(open(`${EPOCH}:1`)).toEqual([
-      "reset evicted",
-      "value 4",
-      `subscribed ${EPOCH}:4 reset live`,
+      "a reset evicted",
+      "a Changed[4]",
+      "a subscribed reset live @4",
     ]);
   });
 
@@ -110,12 +93,12 @@ describe("an opening", () => {
     topic.break();
     for (const since of [`${EPOCH}:1`, `${EPOCH}:2`]) {
       expect(topic.open(since)).toEqual([
-        "reset break",
-        "value 2",
-        `subscribed ${EPOCH}:2 reset stale`,
+        "a reset break",
+        "a Changed[2]",
+        "a subscribed reset stale @2",
       ]);
     }
-    expect(topic.open()[0]).toBe("reset new");
+    expect(topic.open()[0]).toBe("a reset new");
   });
 
   test("of a position before a break does not recover across it", () => {
@@ -125,8 +108,8 @@ describe("an opening", () => {
     topic.goLive();
     topic.publish("x");
     for (const sequence of [1, 2])
-      expect(topic.open(`${EPOCH}:${sequence}`)[0]).toBe("reset break");
-    expect(topic.open(`${EPOCH}:3`)[0]).toBe("publication 4");
+      expect(topic.open(`${EPOCH}:${sequence}`)[0]).toBe("a reset break");
+    expect(topic.open(`${EPOCH}:3`)[0]).toBe("a Changed[4] @4");
   });
 
   // Who was told of another topic's publication meanwhile has not been told the new state of this one.
@@ -136,14 +119,14 @@ describe("an opening", () => {
     topic.break();
     topic.pass();
     topic.goLive();
-    expect(topic.open(`${EPOCH}:3`)[0]).toMatch(/^reset /);
+    expect(topic.open(`${EPOCH}:3`)[0]).toMatch(/^a reset /);
   });
 
   test("shows the snapshot, and only what came after it was asked for", () => {
     const { topic, publish, open } = createTopic();
     for (const key of ["x", "y", "z"]) publish(key);
     topic.snapshot = { raw: '{"v":1.0}', sequence: 3, time: 0 };
-    expect(open()).toEqual(['reset new {"v":1.0}', "value 4", `subscribed ${EPOCH}:4 reset live`]);
+    expect(open()).toEqual(['a reset new {"v":1.0}', "a Changed[4]", "a subscribed reset live @4"]);
   });
 });
 

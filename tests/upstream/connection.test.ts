@@ -22,7 +22,9 @@ interface Setting {
   /** What the connection has told, in order. */
   readonly told: unknown[];
   readonly ends: ConnectionEnd[];
-  open(options?: Partial<ConnectionOptions<string>>): Promise<Connection<string>>;
+  /** Connections that are or were live. */
+  readonly lives: Connection<string>[];
+  open(options?: Partial<ConnectionOptions<string>>): Promise<void>;
 }
 
 function setUp(): Setting {
@@ -32,6 +34,7 @@ function setUp(): Setting {
   const stop = new AbortController();
   const told: unknown[] = [];
   const ends: ConnectionEnd[] = [];
+  const lives: Connection<string>[] = [];
   onTestFinished(() => stop.abort());
   return {
     hub,
@@ -40,6 +43,7 @@ function setUp(): Setting {
     stop,
     told,
     ends,
+    lives,
     open: (options) =>
       openConnection({
         url: "http://origin.test/hub",
@@ -56,6 +60,7 @@ function setUp(): Setting {
         serverTimeoutMs: 30_000,
         maxMessageBytes: 1_000,
         signal: stop.signal,
+        onLive: (connection) => lives.push(connection),
         onHeard() {},
         onMessage: (message) => told.push(message),
         onClose: (end) => ends.push(end),
@@ -70,7 +75,8 @@ async function openLive(options?: Partial<ConnectionOptions<string>>) {
   const opening = setting.open(options);
   await turn();
   setting.hub.peer.shake();
-  return { ...setting, peer: setting.hub.peer, connection: await opening };
+  await opening;
+  return { ...setting, peer: setting.hub.peer, connection: setting.lives[0]! };
 }
 
 describe("opening", () => {
@@ -186,13 +192,13 @@ describe("opening", () => {
       "The protocol 'json' is not supported.",
     ],
     ['{"type":6}', "Expected a handshake response from the server."],
-    ["x", "Error reading handshake: it is not JSON"],
+    ["x", "Error reading JSON."],
   ])("fails with %s for a handshake reply, and closes", async (reply, message) => {
     const { hub, open, ends, stats } = setUp();
     const opening = open();
     await turn();
     hub.peer.send(reply);
-    await expect(opening).rejects.toThrow(`Cannot handshake: ${message}`);
+    await expect(opening).rejects.toThrow(message);
     expect(hub.peer.closed).toBe(1000);
     expect(ends).toEqual([]);
     expect(stats.upstreamConnections).toBe(0);

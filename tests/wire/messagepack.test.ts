@@ -439,7 +439,7 @@ test("a raw piece is read as the value of which it was made", () => {
 
 describe("cutting a stream into records", () => {
   const streams = fc
-    .array(fc.uint8Array({ maxLength: 300 }), { maxLength: 6 })
+    .array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { maxLength: 6 })
     .chain((records) =>
       fc.tuple(fc.constant(records), pieces(join(...records.map((record) => frame(record))))),
     );
@@ -495,6 +495,12 @@ describe("cutting a stream into records", () => {
     const framing = createFraming(32_768);
     expect(framing.push(bytes("fe ff"))).toEqual([]);
     expect(() => framing.push(bytes("01"))).toThrow(ProtocolError);
+  });
+
+  test("a record of no bytes is refused", () => {
+    expect(() => createFraming(MAX_BYTES).push(bytes("02 91 06 00"))).toThrow(
+      new ProtocolError("Cannot read MessagePack: a record is empty"),
+    );
   });
 
   test("a length of more than 31 bits is refused", () => {

@@ -12,7 +12,9 @@ function read(stream: string) {
     onEvent: (event) => events.push(event),
     onRetry: (ms) => retries.push(ms),
     onComment: (comment) => comments.push(comment),
-    onError: expect.unreachable,
+    onError(error) {
+      throw error;
+    },
   });
   parser.feed(stream);
   return { events, retries, comments };

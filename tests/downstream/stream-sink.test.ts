@@ -1,0 +1,54 @@
+import { describe, expect, test } from "vitest";
+import { createStreamSink } from "../../lib/downstream/stream-sink.ts";
+import { turn } from "../support/turn.ts";
+
+const bytes = (length: number) => new Uint8Array(length);
+
+describe("a stream's sink", () => {
+  test("says what waits to be read", async () => {
+    const sink = createStreamSink(expect.unreachable);
+    expect(Math.abs(sink.bufferedBytes)).toBe(0);
+    expect(sink.send(bytes(10))).toBe(false);
+    expect(sink.send("é")).toBe(false);
+    expect(sink.bufferedBytes).toBe(12);
+    const reader = sink.body.getReader();
+    await reader.read();
+    expect(sink.bufferedBytes).toBe(2);
+    await reader.read();
+    expect(Math.abs(sink.bufferedBytes)).toBe(0);
+    const waiting = reader.read();
+    expect(sink.send(bytes(5))).toBe(true);
+    expect((await waiting).value).toHaveLength(5);
+    expect(Math.abs(sink.bufferedBytes)).toBe(0);
+  });
+
+  test("brings what was sent, text as UTF-8, and then ends", async () => {
+    const sink = createStreamSink(expect.unreachable);
+    sink.send("é");
+    sink.send(new TextEncoder().encode("a"));
+    sink.close();
+    sink.close();
+    sink.send("late");
+    expect(await new Response(sink.body).text()).toBe("éa");
+  });
+
+  test("tells once that the client has gone, and takes no notice of anything after", async () => {
+    let gone = 0;
+    const sink = createStreamSink(() => gone++);
+    sink.send("a");
+    await sink.body.cancel();
+    expect(gone).toBe(1);
+    expect(sink.send("b")).toBe(true);
+    expect(Math.abs(sink.bufferedBytes)).toBe(0);
+    sink.close();
+    await turn();
+    expect(gone).toBe(1);
+  });
+
+  test("does not tell so when it was closed here", async () => {
+    const sink = createStreamSink(expect.unreachable);
+    sink.send("a");
+    sink.close();
+    await sink.body.cancel();
+  });
+});

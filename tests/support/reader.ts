@@ -1,0 +1,128 @@
+/**
+ * A client of the plain protocols that believes every word and forgives nothing: it keeps what it
+ * knows of each topic and throws when a message does not follow from the ones before.
+ *
+ * The publications it reads are `[topic, key, number]`, numbered from 1 in each topic, and snapshots
+ * are `{"number", "values"}`: the newest number, and the newest number of each key.
+ */
+
+import { expect } from "vitest";
+
+/** What the origin keeps of a topic, and a client of what it was told. */
+export interface View {
+  /** The newest publication that is in it; 0 before the first. */
+  number: number;
+  /** Number of the newest publication of each key. */
+  values: Record<string, number>;
+}
+
+interface Known extends View {
+  state: "closed" | "opening" | "resetting" | "live" | "stale";
+  /** Where it can go on after a cut. */
+  position: string | undefined;
+}
+
+export interface Reader {
+  /** Reads one message of PROTOCOL.md section 3. */
+  read(text: string): void;
+  /** The client asks for these topics, from where it is. @returns entries of a `subscribe` message */
+  ask(topics: readonly string[]): { readonly topic: string; readonly since: string | undefined }[];
+  /** The client leaves a topic. */
+  leave(topic: string): void;
+  /** The connection is cut. */
+  cut(): void;
+  /** What it knows of a topic. */
+  view(topic: string): Readonly<Known>;
+}
+
+/**
+ * @param next the number of the publication that follows a number in a topic, as the relay got them
+ * @param isStream whether one position stands for all topics, as on `/sse`; else each has its own
+ */
+export function createReader(
+  next: (topic: string, number: number) => number | undefined,
+  { isStream }: { readonly isStream: boolean },
+): Reader {
+  const topics = new Map<string, Known>();
+  let lastPosition: string | undefined;
+
+  function view(topic: string): Known {
+    let known = topics.get(topic);
+    if (!known) {
+      known = { state: "closed", position: undefined, number: 0, values: {} };
+      topics.set(topic, known);
+    }
+    return known;
+  }
+
+  function reach(known: Known, position: string | undefined): void {
+    if (position === undefined) return;
+    known.position = position;
+    lastPosition = position;
+    // It says of all topics how far they have been read, unless one is just being caught up with.
+    const open = [...topics.values()].filter(({ state }) => state !== "closed");
+    if (open.some(({ state }) => state === "opening" || state === "resetting")) return;
+    for (const other of open) other.position = position;
+  }
+
+  function put(known: Known, [, key, number]: [string, string, number]): void {
+    expect(number).toBeGreaterThan(known.values[key] ?? 0);
+    known.values[key] = number;
+    known.number = Math.max(known.number, number);
+  }
+
+  return {
+    view,
+    ask(names) {
+      for (const name of names) view(name).state = "opening";
+      return names.map((topic) => ({
+        topic,
+        since: isStream ? lastPosition : view(topic).position,
+      }));
+    },
+    leave(topic) {
+      view(topic).state = "closed";
+    },
+    cut() {
+      for (const known of topics.values()) known.state = "closed";
+    },
+    read(text) {
+      const message = JSON.parse(text);
+      const known = view(message.topic);
+      switch (message.type) {
+        case "publication":
+          if (known.state === "resetting") {
+            // The newest of a key. It may be in the snapshot already, but cannot be older.
+            const [, key, number] = message.data;
+            if (known.values[key] !== number) put(known, message.data);
+            expect(message.position).toBeUndefined();
+            return;
+          }
+          expect(["opening", "live"]).toContain(known.state);
+          expect(message.data[2]).toBe(next(message.topic, known.number));
+          put(known, message.data);
+          return reach(known, message.position);
+        case "reset":
+          expect(["opening", "stale"]).toContain(known.state);
+          known.state = "resetting";
+          known.number = message.snapshot?.number ?? 0;
+          known.values = { ...message.snapshot?.values };
+          return;
+        case "subscribed":
+          expect(known.state).toBe(message.recovered ? "opening" : "resetting");
+          known.state = message.state;
+          return reach(known, message.position);
+        case "stale":
+          expect(known.state).toBe("live");
+          known.state = "stale";
+          return;
+        case "live":
+          expect(known.state).toBe("resetting");
+          known.state = "live";
+          return reach(known, message.position);
+        default:
+          throw new Error(`Nothing was said of ${text}`);
+      }
+    },
+  };
+}

@@ -1,0 +1,125 @@
+/** A whole relay between a fake source and clients that note what they are sent. */
+
+import { createManualClock, type ManualClock } from "../../lib/clock.ts";
+import { createFanout } from "../../lib/fanout/fanout.ts";
+import type { Format } from "../../lib/fanout/format.ts";
+import { createFeed, type Feed, type HubSpec } from "../../lib/feed.ts";
+import { silentLog } from "../../lib/log.ts";
+import { createRelay, type Relay } from "../../lib/relay.ts";
+import { createStats, type Stats } from "../../lib/stats.ts";
+import type { Request, Subscriptions } from "../../lib/subscriptions.ts";
+import { createFakeSource, type FakeSource } from "./fake-source.ts";
+import { createHubSpec } from "./hub-spec.ts";
+import { lineFormat } from "./line.ts";
+import { createSink, type FakeSink } from "./sink.ts";
+import { turn } from "./turn.ts";
+
+export interface TestRelay {
+  readonly clock: ManualClock;
+  readonly stats: Stats;
+  readonly relay: Relay;
+  readonly feed: Feed<string>;
+  readonly source: FakeSource;
+  /** A client's connection. */
+  connect(options?: Partial<ClientOptions>): TestClient;
+  /** Lets everything happen that waits for promises or the end of the tick. */
+  settle(): Promise<void>;
+}
+
+export interface ClientOptions {
+  readonly format: Format;
+  readonly maxTopics: number;
+  onSlow(): void;
+}
+
+export interface TestClient {
+  readonly subscriptions: Subscriptions;
+  /** Opens topics, each from where it is said. */
+  open(...requests: readonly (string | Request)[]): void;
+  readonly sink: FakeSink;
+  /** What was sent since the last time, a message a line. */
+  lines(): string[];
+  /** Topics that were ended for it. */
+  readonly ended: readonly string[];
+}
+
+/** @param options of the hub and of the relay's configuration; the origin is there from the beginning */
+export function createTestRelay(
+  topics: Parameters<typeof createHubSpec>[0],
+  options: Parameters<typeof createHubSpec>[1] & {
+    readonly maxQueueBytes?: number;
+    readonly onDemand?: boolean;
+  } = {},
+): TestRelay {
+  const { maxQueueBytes = 1_000_000, onDemand = false, ...declared } = options;
+  const spec = createHubSpec(topics, declared);
+  const clock = createManualClock(1_700_000_000_000);
+  const stats = createStats();
+  const fanout = createFanout({ clock, stats, maxQueueBytes });
+  const sources: FakeSource[] = [];
+  const random = () => 0.5;
+
+  const relay = createRelay({
+    fanout,
+    stats,
+    createHubs(onEnded) {
+      const create = <R extends string | Uint8Array>(spec: HubSpec, isJson: boolean) =>
+        createFeed<R>(spec, {
+          createSource(listener) {
+            // What the tests push is JSON; the other feed is there, and nobody speaks to it.
+            const source = createFakeSource(listener as never);
+            if (isJson) sources.push(source);
+            return source as never;
+          },
+          onDemand: onDemand || !isJson,
+          onEnded,
+          fanout,
+          clock,
+          random,
+          stats,
+          log: silentLog,
+        });
+      return [
+        { spec, json: create<string>(spec, true), messagepack: create<Uint8Array>(spec, false) },
+      ];
+    },
+  });
+  const [source] = sources;
+  const [hub] = relay.hubs.values();
+  if (!source || !hub) throw new Error("They were made above");
+  source.connect();
+
+  return {
+    clock,
+    stats,
+    relay,
+    feed: hub.json,
+    source,
+    connect({ format = lineFormat, maxTopics = 100, onSlow = () => {} } = {}) {
+      const sink = createSink();
+      const ended: string[] = [];
+      const subscriptions = relay.subscriptions({
+        sink,
+        format,
+        maxTopics,
+        onSlow,
+        onEnded: (topic) => ended.push(topic),
+      });
+      return {
+        subscriptions,
+        open(...requests) {
+          subscriptions.open(
+            requests.map((one) => (typeof one === "string" ? { topic: one } : one)),
+          );
+        },
+        sink,
+        lines: () => sink.take().flatMap((frame) => frame.split("\n")),
+        ended,
+      };
+    },
+    async settle() {
+      await turn();
+      clock.settle();
+    },
+  };
+}

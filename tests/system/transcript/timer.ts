@@ -1,0 +1,210 @@
+/** What happens when nothing happens. To be played to servers with the timers of `TIMERS`. */
+
+import { HANDSHAKE, sleep, textOf } from "../../support/transcript/peer.ts";
+import type { Cases } from "./case.ts";
+
+/** SignalR's timers for these cases, ms. .NET looks at most of them once a second. */
+export const TIMERS = {
+  handshake: 1_000,
+  keepAlive: 1_000,
+  client: 2_000,
+  poll: 1_000,
+  disconnect: 2_000,
+  close: 1_000,
+} as const;
+
+const HELLO = textOf(HANDSHAKE);
+const HUB = "/hubs/plain";
+const echo = { type: 1, invocationId: "1", target: "Echo", arguments: ["a"] };
+const slow = (ms: number) => ({ type: 1, invocationId: "1", target: "Slow", arguments: [ms] });
+
+export const timers: Cases = {
+  "time: no handshake": async (peer) => {
+    const socket = await peer.upgrade(HUB);
+    await peer.timed(900, 2_500, () => socket.take(2));
+    await socket.ended();
+  },
+  "time: no handshake over an event stream": async (peer) => {
+    const events = await peer.stream(await peer.negotiate(HUB));
+    await peer.timed(900, 2_500, () => events.ended());
+  },
+  "time: no handshake over long polling": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await peer.ask(`GET ${target}`);
+    await sleep(1_500);
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`GET ${target}`);
+  },
+  "time: a poll without data": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: HELLO });
+    await peer.ask(`GET ${target}`);
+    await peer.timed(900, 2_000, () => peer.ask(`GET ${target}`));
+    await peer.ask(`POST ${target}`, { body: textOf(echo) });
+    await peer.ask(`GET ${target}`);
+  },
+  "time: a negotiated connection that nobody claims": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await sleep(4_500);
+    await peer.ask(`GET ${target}`);
+    await peer.upgrade(target);
+  },
+  "time: a negotiated connection that is only posted to": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await peer.ask(`POST ${target}`, { body: HELLO });
+    await sleep(4_500);
+    await peer.ask(`POST ${target}`, { body: textOf(echo) });
+  },
+  "time: nobody polls any more, though they post": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: HELLO });
+    await peer.ask(`GET ${target}`);
+    for (let posts = 0; posts < 9; posts++) {
+      await sleep(500);
+      if (posts < 3) await peer.ask(`POST ${target}`, { body: "" });
+    }
+    await peer.ask(`POST ${target}`, { body: "" });
+    await peer.ask(`GET ${target}`);
+  },
+  "time: polls keep a silent connection": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: HELLO });
+    for (let polls = 0; polls < 5; polls++) await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: textOf(echo) });
+    await peer.ask(`GET ${target}`);
+  },
+  "time: one ping is held against a client that polls": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: HELLO });
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: textOf({ type: 6 }) });
+    for (let polls = 0; polls < 5; polls++) {
+      const body = await peer.ask(`GET ${target}`);
+      if (body) break;
+    }
+  },
+  "time: pings of a WebSocket": async (peer) => {
+    const socket = await peer.open(HUB);
+    await peer.timed(1_000, 4_500, () => socket.pings(2));
+  },
+  "time: pings of an event stream": async (peer) => {
+    const target = await peer.negotiate(HUB);
+    const events = await peer.stream(target);
+    await peer.ask(`POST ${target}`, { body: HELLO });
+    await events.take(2);
+    await peer.timed(1_000, 4_500, () => events.pings(2));
+  },
+  "time: no ping before the handshake": async (peer) => {
+    const socket = await peer.upgrade(HUB);
+    await sleep(500);
+    socket.send(HANDSHAKE);
+    await socket.take(1);
+  },
+  "time: a client that has pinged, and then nothing": async (peer) => {
+    const socket = await peer.open(HUB);
+    socket.send({ type: 6 });
+    await peer.timed(1_900, 4_500, () => socket.take(2));
+    await socket.ended();
+  },
+  "time: a client that does not answer the close frame": async (peer) => {
+    const socket = await peer.open(HUB);
+    socket.send({ type: 7 });
+    await socket.take(2);
+    await peer.timed(900, 3_000, () => socket.ended(false));
+  },
+  "time: a client that has never pinged": async (peer) => {
+    const socket = await peer.open(HUB);
+    await sleep(4_500);
+    await socket.sync();
+  },
+  "time: a client that pings": async (peer) => {
+    const socket = await peer.open(HUB);
+    for (let pings = 0; pings < 5; pings++) {
+      socket.send({ type: 6 });
+      await sleep(900);
+    }
+    await socket.sync();
+  },
+  "time: WebSocket pings do not count": async (peer) => {
+    const socket = await peer.open(HUB);
+    socket.send({ type: 6 });
+    for (let pings = 0; pings < 5; pings++) {
+      await sleep(900);
+      socket.frame(10, "pong"); // a ping would be answered, by a socket that may be gone
+    }
+    await socket.ended();
+  },
+  "time: a part of a record does not count": async (peer) => {
+    const socket = await peer.open(HUB);
+    socket.send({ type: 6 });
+    for (let parts = 0; parts < 5; parts++) {
+      await sleep(900);
+      socket.text(parts === 0 ? '{"type":6,"x":"' : "a");
+    }
+    await socket.ended();
+  },
+  "time: a call that runs does not excuse its client": async (peer) => {
+    const socket = await peer.open(HUB);
+    socket.send({ type: 6 }, slow(5_500));
+    await socket.ended();
+  },
+  "time: a stateful client that does not come back": async (peer) => {
+    const query = "negotiateVersion=1&useStatefulReconnect=true";
+    const target = await peer.negotiate("/hubs/stateful", query);
+    const socket = await peer.upgrade(target);
+    socket.send({ protocol: "json", version: 2 });
+    await socket.take(1);
+    socket.tcp.cut();
+    await sleep(4_500);
+    await peer.upgrade(target);
+  },
+  "time: a stateful client that comes back in time": async (peer) => {
+    const query = "negotiateVersion=1&useStatefulReconnect=true";
+    const target = await peer.negotiate("/hubs/stateful", query);
+    const socket = await peer.upgrade(target);
+    socket.send({ protocol: "json", version: 2 });
+    await socket.take(1);
+    socket.tcp.cut();
+    await sleep(1_000);
+    const next = await peer.upgrade(target);
+    await next.take(1);
+    next.send({ type: 9, sequenceId: 1 });
+    await next.sync();
+  },
+  "time: a stateful client whose old socket is silent": async (peer) => {
+    const query = "negotiateVersion=1&useStatefulReconnect=true";
+    const target = await peer.negotiate("/hubs/stateful", query);
+    const socket = await peer.upgrade(target);
+    socket.send({ protocol: "json", version: 2 });
+    await socket.take(1);
+    await peer.timed(900, 2_500, async () => {
+      const next = await peer.upgrade(target);
+      await next.take(1);
+    });
+    await socket.ended(false);
+  },
+  "time: a third socket while the second waits": async (peer) => {
+    const query = "negotiateVersion=1&useStatefulReconnect=true";
+    const target = await peer.negotiate("/hubs/stateful", query);
+    const socket = await peer.upgrade(target);
+    socket.send({ protocol: "json", version: 2 });
+    await socket.take(1);
+    const [second] = await Promise.all([
+      peer.start(`GET ${target}`, { headers: UPGRADE }),
+      sleep(200),
+    ]);
+    await peer.upgrade(target);
+    await second.answer();
+  },
+};
+
+const UPGRADE = {
+  Connection: "Upgrade",
+  Upgrade: "websocket",
+  "Sec-WebSocket-Version": "13",
+  "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+};
