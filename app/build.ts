@@ -128,6 +128,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
         admission,
         limits: {
           ...config.signalr,
+          connections: limits.connections,
           messageBytes: limits.messageBytes,
           statefulBytes: limits.queueBytes,
         },

@@ -16,7 +16,7 @@ const call = z.strictObject({
   /** The hub's method. */
   method: z.string().min(1),
   /** Constants, or `"{name}"` for a parameter of the topic. */
-  args: z.array(z.json()).default([]),
+  args: z.array(z.json()).readonly().default([]),
 });
 
 const parameter = z.union([

@@ -99,6 +99,9 @@ export interface Feed<R extends Raw> {
   call(method: string, args: readonly unknown[], maxAgeMs: number): Promise<Answer<R>>;
 }
 
+/** How long a snapshot waits that could not be asked for, ms. */
+const SNAPSHOT_RETRY_MS = 1_000;
+
 /** How long an on-demand connection outlives its last use, ms. */
 const IDLE_MS = 5_000;
 
@@ -125,6 +128,10 @@ export function createFeed<R extends Raw>(
   /** Called when the connection is there. */
   const connecting = new Set<() => void>();
   let idle: Timer | undefined;
+  /** Calls that wait for their answer. */
+  let asking = 0;
+  /** Which of the source's connections this is, so that what belonged to an earlier one is known. */
+  let life = 0;
 
   const source = options.createSource({
     heard() {
@@ -134,15 +141,18 @@ export function createFeed<R extends Raw>(
       for (const check of [...connecting]) check();
     },
     down() {
+      life++;
       calls.clear();
       for (const entry of entries.values()) stall(entry);
     },
     joined(topic, result) {
       const entry = entries.get(topic.name);
       if (entry?.topic !== topic) return;
+      topic.accepted = true;
       topic.joinResult = result ?? topic.joinResult;
-      if (topic.spec.snapshot) refresh(entry, 0);
+      if (topic.spec.snapshot) fetchState(entry);
       else goLive(entry);
+      wake(entry);
     },
     ended: (topic, reason, error) => {
       const entry = entries.get(topic.name);
@@ -212,39 +222,69 @@ export function createFeed<R extends Raw>(
     wake(entry);
   }
 
-  /** Fetches the snapshot anew; a topic that is not live goes live with it. */
-  function refresh(entry: OwnEntry, maxAgeMs: number): void {
+  /** Fetches the snapshot of a topic that has just been joined, and goes live with it. */
+  function fetchState(entry: OwnEntry): void {
     const { topic } = entry;
-    const { snapshot } = topic.spec;
-    if (!snapshot) return;
+    const joinedIn = life;
+    const isPast = () => life !== joinedIn || entries.get(topic.name) !== entry;
     // Joined, but the origin does not answer: better live without a snapshot than stale for good.
     const patience = clock.after(spec.openTimeoutMs, () => {
-      if (topic.state !== "live") goLive(entry);
+      if (!isPast()) goLive(entry);
     });
-    calls.ask(snapshot.method, snapshot.print(topic.parameters), maxAgeMs).then(
-      (answer) => {
+    askForSnapshot(topic, 0).then(
+      (snapshot) => {
         patience.cancel();
-        topic.snapshot = answer;
-        if (topic.state !== "live") goLive(entry);
-        wake(entry);
+        if (isPast()) return; // there is a new join to come, and with it another snapshot
+        topic.snapshot = snapshot;
+        goLive(entry); // once more, for those to whom patience has shown another state
       },
       (error) => {
         patience.cancel();
-        // Without the origin there is a new join to come, and with it another snapshot.
-        if (!(error instanceof HubError)) return;
+        if (isPast()) return;
+        if (error instanceof HubError) {
+          log.warn({ topic: topic.name, error: messageOf(error) }, "snapshot refused");
+          goLive(entry);
+        } else {
+          // Too many calls are waiting already.
+          clock.after(SNAPSHOT_RETRY_MS, () => {
+            if (!isPast()) fetchState(entry);
+          });
+        }
+      },
+    );
+  }
+
+  /** Has the snapshot of a live topic fetched anew, for newcomers. */
+  function refresh(entry: OwnEntry): void {
+    const { topic } = entry;
+    const askedIn = life;
+    askForSnapshot(topic, topic.spec.snapshotTtlMs).then(
+      (snapshot) => {
+        if (life === askedIn) topic.snapshot = snapshot;
+        wake(entry);
+      },
+      (error) => {
         log.warn({ topic: topic.name, error: messageOf(error) }, "snapshot refused");
-        if (topic.state !== "live") goLive(entry);
         // Not asked for again at once by the next newcomer: as old as if it had been given.
-        else if (topic.snapshot) topic.snapshot = { ...topic.snapshot, time: clock.now() };
+        if (topic.snapshot) topic.snapshot = { ...topic.snapshot, time: clock.now() };
         wake(entry);
       },
     );
   }
 
+  async function askForSnapshot(topic: Topic, maxAgeMs: number): Promise<Answer<R>> {
+    const { snapshot } = topic.spec;
+    if (!snapshot) throw new TypeError(`Topic "${topic.name}" has no snapshot`);
+    return calls.ask(snapshot.method, snapshot.print(topic.parameters), maxAgeMs);
+  }
+
   function goLive(entry: OwnEntry): void {
     const { topic, audience } = entry;
-    if (entries.get(topic.name) !== entry) return;
-    const reason = topic.state === "stale" ? "break" : "new";
+    const reason = topic.state === "joining" ? "new" : "break";
+    if (topic.state === "live") {
+      // Its state comes late, and what was shown as live was not: no reset comes without a stale.
+      fanout.publish(audience, { type: "stale", topic: topic.name, lastMessageAt });
+    }
     // A number of its own: who saw the publication before must not pass for having seen this reset.
     topic.goLive(++sequence);
     if (audience.cohorts.size > 0) {
@@ -302,10 +342,10 @@ export function createFeed<R extends Raw>(
 
   /** A connection that is there on demand goes when nothing has been wanted for a while. */
   function rest(): void {
-    if (!onDemand || entries.size > 0) return;
+    if (!onDemand) return;
     idle?.cancel();
     idle = clock.after(IDLE_MS, () => {
-      if (entries.size === 0) void source.stop();
+      if (entries.size === 0 && asking === 0) void source.stop();
     });
   }
 
@@ -398,7 +438,7 @@ export function createFeed<R extends Raw>(
         }
         // The result is taken whatever its age is by then: the wait ends at the first one.
         const before = topic.snapshot;
-        refresh(entry, topic.spec.snapshotTtlMs);
+        refresh(entry);
         return wait(entry, () => topic.snapshot !== before || topic.state !== "live");
       }
       // A topic that is stale has a state to show; only who could have the first one waits.
@@ -408,10 +448,10 @@ export function createFeed<R extends Raw>(
     async joined(held) {
       const entry = own(held);
       const { topic } = entry;
-      const isJoined = () => topic.joinResult !== undefined || topic.state !== "joining";
-      if (!isJoined() && !entry.ended) await wait(entry, isJoined);
+      const isAccepted = () => topic.accepted;
+      if (!isAccepted() && !entry.ended) await wait(entry, isAccepted);
       if (entry.ended?.error !== undefined) throw new HubError(entry.ended.error);
-      if (!isJoined()) {
+      if (!isAccepted()) {
         throw new Refusal("unavailable", `The origin did not accept "${topic.name}" in time`);
       }
       return topic.joinResult as R | undefined;
@@ -425,10 +465,12 @@ export function createFeed<R extends Raw>(
     },
 
     async call(method, args, maxAgeMs) {
-      if (onDemand && !source.connected) await connect();
+      asking++;
       try {
+        if (onDemand && !source.connected) await connect();
         return await calls.ask(method, args, maxAgeMs);
       } finally {
+        asking--;
         rest();
       }
     },

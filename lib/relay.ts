@@ -31,7 +31,7 @@ export interface Hub {
 export interface State {
   readonly topic: string;
   readonly position: string;
-  /** Sequence of the topic's newest publication or reset: changes with the state and no oftener. */
+  /** Changes with the state and no oftener. */
   readonly version: string;
   readonly state: "live" | "stale";
   readonly snapshot: Raw | undefined;
@@ -111,7 +111,7 @@ export function createRelay(options: {
         return {
           topic,
           position: feed.position,
-          version: `${feed.epoch}:${version}:${state}:${snapshot?.sequence ?? ""}`,
+          version: `${feed.epoch}:${version}`,
           state,
           snapshot: snapshot?.raw,
           latest: latest.after(snapshot?.sequence ?? -1),

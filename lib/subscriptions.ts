@@ -34,7 +34,12 @@ export interface Subscriptions {
    */
   open(requests: readonly Request[]): void;
   /**
-   * Subscribes to one topic without an opening, as soon as the origin has accepted it.
+   * Subscribes to one topic without an opening, and without waiting for the origin.
+   * @throws {Refusal} as `open`
+   */
+  follow(topic: string): void;
+  /**
+   * As `follow`, and waits for the origin's answer.
    * @returns the origin's answer to the join. Rejects with `HubError` when it refused, and with
    * `Refusal` as `open` throws
    */
@@ -114,9 +119,10 @@ export function createSubscriptions(
   function say(messages: readonly Message[]): void {
     const batch = renderAll(format, messages);
     if (batch === undefined) return;
+    // Judged by what waited before: an opening itself may be large, and is needed whole.
+    if (sink.bufferedBytes > fanout.maxQueueBytes) return onSlow();
     stats.deliveries += batch.count;
     stats.sentBytes += byteLength(batch.frame);
-    // Whether it keeps up is judged by fan-out, once the opening has had time.
     sink.send(batch.frame, batch.count);
   }
 
@@ -142,8 +148,9 @@ export function createSubscriptions(
   /** Holds all of them or none. */
   function hold(founds: readonly (Found & Request)[], request: object): Held[] {
     const fresh: string[] = [];
+    let batch: Held[];
     try {
-      return founds.map(({ topic, feed, spec, parameters }) => {
+      batch = founds.map(({ topic, feed, spec, parameters }) => {
         let held = topics.get(topic);
         if (!held) {
           if (topics.size >= maxTopics) {
@@ -154,13 +161,20 @@ export function createSubscriptions(
           topics.set(topic, held);
           fresh.push(topic);
         }
-        held.request = request;
         return held;
       });
     } catch (error) {
       for (const topic of fresh) remove(topic, topics.get(topic) as Held);
       throw error;
     }
+    for (const held of batch) held.request = request;
+    return batch;
+  }
+
+  function enter(held: Held): void {
+    if (held.placed) return;
+    held.placed = true;
+    place();
   }
 
   return {
@@ -211,17 +225,19 @@ export function createSubscriptions(
       else void Promise.all(waits).then(finish);
     },
 
+    follow(topic) {
+      if (closed) return;
+      for (const held of hold([{ topic, ...find(topic, feed) }], {})) enter(held);
+    },
+
     async join(topic) {
       const request = {};
       const [held] = hold([{ topic, ...find(topic, feed) }], request) as [Held];
+      // At once, so that nothing is missed that comes right behind the origin's answer.
+      enter(held);
       try {
         const result = await held.feed.joined(held.entry);
-        if (closed || topics.get(topic) !== held) return result;
-        if (held.entry.ended) tellEnded(topic, held);
-        else if (!held.placed) {
-          held.placed = true;
-          place();
-        }
+        if (!closed && topics.get(topic) === held && held.entry.ended) tellEnded(topic, held);
         return result;
       } catch (error) {
         if (topics.get(topic) === held && held.request === request) remove(topic, held);

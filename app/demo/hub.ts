@@ -81,7 +81,7 @@ const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
 const TOO_SLOW: HubClose = { error: "Too slow", allowReconnect: true };
 
 /** Those of ASP.NET Core, but that a stateful client may leave a whole {@link MAX_PUBLISH} unacknowledged. */
-const LIMITS: EndpointLimits = {
+const LIMITS: Omit<EndpointLimits, "connections"> = {
   handshakeTimeoutMs: 15_000,
   keepAliveMs: 15_000,
   clientTimeoutMs: 30_000,
@@ -228,7 +228,7 @@ export function createDemoHub(options: DemoHubOptions): DemoHub {
   const endpoint = createEndpoint({
     clock,
     wheel,
-    limits: LIMITS,
+    limits: { ...LIMITS, connections: maxConnections },
     protocols,
     transports: TRANSPORT_NAMES,
     identify: tokens.read,

@@ -1,6 +1,7 @@
 /** The relay on Bun: `bun app/entry/bun.ts`. The only file that names `Bun`. */
 
 import { pathToFileURL } from "node:url";
+import { asksForWebSocket } from "../../lib/downstream/endpoint.ts";
 import type { Dial, Frame, Socket, SocketHandler } from "../../lib/socket.ts";
 import type { Bindings, Fetch, Host, Listening } from "../host.ts";
 import { run } from "../run.ts";
@@ -45,13 +46,14 @@ async function serve(options: {
     idleTimeout: 0, // a quiet event stream is not idle; heartbeats find who has gone
     fetch(request, server) {
       const bindings: Bindings = {
-        upgrade:
-          request.headers.get("upgrade")?.toLowerCase() === "websocket"
-            ? (accept) => {
-                if (server.upgrade(request, { data: { accept } })) return new Response(null);
-                return new Response("Not a WebSocket handshake", { status: 400 });
-              }
-            : undefined,
+        upgrade: asksForWebSocket(request)
+          ? (accept) => {
+              // Bun would choose the first that is offered; none is spoken here.
+              request.headers.delete("sec-websocket-protocol");
+              if (server.upgrade(request, { data: { accept } })) return new Response(null);
+              return new Response("Not a WebSocket handshake", { status: 400 });
+            }
+          : undefined,
         get address() {
           return server.requestIP(request)?.address;
         },

@@ -1,6 +1,7 @@
 /** The relay on Deno: `deno task start`. The only file that names `Deno`. */
 
 import { stripTypeScriptTypes } from "node:module";
+import { asksForWebSocket } from "../../lib/downstream/endpoint.ts";
 import type { Frame, Socket, SocketHandler } from "../../lib/socket.ts";
 import type { Bindings, Fetch, Host, Listening } from "../host.ts";
 import { run } from "../run.ts";
@@ -48,14 +49,13 @@ function serve(options: {
       },
       (request, { remoteAddr }) => {
         const bindings: Bindings = {
-          upgrade:
-            request.headers.get("upgrade")?.toLowerCase() === "websocket"
-              ? (accept) => {
-                  const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 120 });
-                  listen(socket, accept);
-                  return response;
-                }
-              : undefined,
+          upgrade: asksForWebSocket(request)
+            ? (accept) => {
+                const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 120 });
+                listen(socket, accept);
+                return response;
+              }
+            : undefined,
           address: "hostname" in remoteAddr ? remoteAddr.hostname : undefined,
         };
         return options.fetch(request, bindings);
@@ -66,6 +66,8 @@ function serve(options: {
 
 /** The code of a socket that went without a close frame; Deno gives 0 then. */
 const BROKEN = 1006;
+/** The code of a close frame without one; Deno gives it also when its own close frame is not answered. */
+const NO_CODE = 1005;
 
 /** Wires a standard WebSocket, once it is open, to whoever listens. */
 function listen(
@@ -94,7 +96,7 @@ function listen(
   };
   ws.onmessage = ({ data }) => handler?.message(frameOf(data));
   ws.onclose = ({ code: given, reason }) => {
-    const code = given || BROKEN;
+    const code = given === 0 || (closing && given === NO_CODE) ? BROKEN : given;
     opened();
     opening?.reject(new Error(`WebSocket closed (${code}${reason ? ` ${reason}` : ""})`));
     handler?.close(code, reason);

@@ -1,12 +1,15 @@
 /** The relay on Node 24 and later: `node app/entry/node.ts`. The only file that names Node's server. */
 
 import { readFile } from "node:fs/promises";
-import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import { type Server as HttpServer, type IncomingMessage, ServerResponse } from "node:http";
 import { stripTypeScriptTypes } from "node:module";
-import type { Duplex } from "node:stream";
+import type { Socket as TcpSocket } from "node:net";
+import { type Duplex, Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
 import { createAdaptorServer } from "@hono/node-server";
-import { type RawData, WebSocket, WebSocketServer } from "ws";
+import { type RawData, type Server, WebSocket, WebSocketServer } from "ws";
+import { asksForWebSocket } from "../../lib/downstream/endpoint.ts";
 import type { Frame, Socket, SocketHandler, Upgrade } from "../../lib/socket.ts";
 import type { Fetch, Host, Listening } from "../host.ts";
 import { run } from "../run.ts";
@@ -62,14 +65,22 @@ function serve(options: {
   fetch: Fetch;
 }): Promise<Listening> {
   const server = createAdaptorServer({
-    fetch: (request, { incoming }) =>
-      options.fetch(request, { upgrade: undefined, address: incoming.socket.remoteAddress }),
-  }) as Server;
-  // What is larger than a session takes is still read, so that the session can say so.
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: 16 * 1024 * 1024 });
+    async fetch(request, { incoming }) {
+      const { remoteAddress: address } = incoming.socket;
+      return delimit(await options.fetch(request, { upgrade: undefined, address }));
+    },
+  }) as HttpServer;
+  const sockets = new WebSocketServer({
+    noServer: true,
+    WebSocket: ServerSocket,
+    // What is larger than a session takes is still read, so that the session can say so.
+    maxPayload: 16 * 1024 * 1024,
+    handleProtocols: () => false, // ws would choose the first that is offered; none is spoken here
+  });
   server.on("upgrade", (incoming, stream, head) => {
     stream.on("error", () => stream.destroy()); // a client that resets before it is a WebSocket
-    void upgrade(options.fetch, sockets, incoming, stream, head);
+    // A target that is no URL, or a client that has gone before its answer.
+    upgrade(options.fetch, sockets, incoming, stream, head).catch(() => stream.destroy());
   });
   const pings = setInterval(() => {
     for (const ws of sockets.clients) ping(ws);
@@ -92,6 +103,31 @@ function serve(options: {
   });
 }
 
+/** Says that there is no body: otherwise Node announces chunks, of which there are none. */
+function delimit(response: Response): Response {
+  const isEmpty = !response.body && response.status !== 204 && response.status !== 304;
+  if (isEmpty) response.headers.set("content-length", "0");
+  return response;
+}
+
+/** Answers every close frame with 1000, as ASP.NET Core does; ws itself repeats the client's code. */
+class ServerSocket extends WebSocket {
+  /**
+   * For ws alone, which gives the code and the reason of the client's close frame, or neither when
+   * it had none. With a code but no reason it ends a socket whose client has broken the protocol.
+   */
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code === undefined || reason !== undefined ? 1000 : code);
+  }
+
+  /** Starts the closing handshake. */
+  end(code: number, reason: string | undefined): void {
+    super.close(code, reason);
+  }
+}
+
+type Sockets = Server<typeof ServerSocket>;
+
 const unanswered = new WeakSet<WebSocket>();
 
 /** Cuts a socket that has not answered the ping before. */
@@ -105,7 +141,7 @@ function ping(ws: WebSocket): void {
 /** Asks the app about an upgrade; what it does not accept is answered as it says. */
 async function upgrade(
   fetch: Fetch,
-  sockets: WebSocketServer,
+  sockets: Sockets,
   incoming: IncomingMessage,
   stream: Duplex,
   head: Buffer,
@@ -119,13 +155,12 @@ async function upgrade(
   for (const [name, values] of Object.entries(incoming.headersDistinct)) {
     for (const value of values ?? []) headers.append(name, value);
   }
-  const isWebSocket = incoming.headers.upgrade?.toLowerCase() === "websocket";
   const request = new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host}`), {
     method: incoming.method ?? "GET",
     headers,
   });
   const response = await fetch(request, {
-    upgrade: isWebSocket ? accept : undefined,
+    upgrade: asksForWebSocket(request) ? accept : undefined,
     address: incoming.socket.remoteAddress,
   });
   if (accepted) {
@@ -133,11 +168,13 @@ async function upgrade(
     sockets.handleUpgrade(incoming, stream, head, (ws) => listen(ws, listener));
     return;
   }
-  const body = Buffer.from(await response.arrayBuffer());
-  const lines = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
-  for (const [name, value] of response.headers) lines.push(`${name}: ${value}`);
-  lines.push(`content-length: ${body.length}`, "connection: close", "", "");
-  stream.end(Buffer.concat([Buffer.from(lines.join("\r\n")), body]));
+  const answer = new ServerResponse(incoming);
+  answer.assignSocket(stream as TcpSocket); // what an http server hands out
+  answer.shouldKeepAlive = false;
+  answer.writeHead(response.status, [...delimit(response).headers].flat());
+  if (response.body) await pipeline(Readable.fromWeb(response.body), answer);
+  else answer.end();
+  stream.end();
 }
 
 function listen(ws: WebSocket, accept: (socket: Socket) => SocketHandler): void {
@@ -156,7 +193,10 @@ function socketOf(ws: WebSocket): Socket {
     get bufferedBytes() {
       return ws.bufferedAmount;
     },
-    close: (code, reason) => ws.close(code, reason),
+    close(code, reason) {
+      if (ws instanceof ServerSocket) ws.end(code, reason);
+      else ws.close(code, reason);
+    },
   };
 }
 

@@ -14,10 +14,11 @@ export function topicsRoute(context: Context, admissions: ReadonlyMap<string, Ad
     const refusal = await admissions.get(feed.spec.path)?.refuse(c.req.raw);
     if (refusal) return refusal;
     const state = await context.relay.read(topic);
-    const etag = `"${state.version}"`;
+    // Weak: the same state may be a snapshot, or an older one with what has come since.
+    const etag = `W/"${state.version}"`;
     const headers = { etag, "cache-control": "no-cache" };
     const known = c.req.header("if-none-match")?.split(",");
-    if (known?.some((tag) => tag.trim().replace(/^W\//, "") === etag)) {
+    if (known?.some((tag) => tag.trim().replace(/^(W\/)?/, "W/") === etag)) {
       return c.body(null, 304, headers);
     }
     return c.body(printState(state), 200, { ...headers, "content-type": "application/json" });

@@ -49,13 +49,15 @@ export type Serving = Pick<HubReceiverOptions, "prepare" | "abandon" | "open">;
 
 /** What the runtime gives beside a request. */
 export interface Bindings {
-  /** Present when the request asks for a WebSocket. */
+  /** Present when the request asks for a WebSocket, as `asksForWebSocket` tells. */
   readonly upgrade: Upgrade | undefined;
   /** Of the client, where the runtime tells. */
   readonly address?: string | undefined;
 }
 
 export interface EndpointLimits extends HubLimits {
+  /** Connections here, those included that have only posted so far; more are answered 503. */
+  readonly connections: number;
   /** A poll is answered without data after this; 90,000 ms. */
   readonly pollTimeoutMs: number;
   /** An unclaimed negotiation, a missing poll and a lost stateful socket are given up after this; 15,000 ms. */
@@ -151,9 +153,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       identity !== undefined &&
       !retired.has(identity.id) &&
       clock.now() - identity.issuedAt < limits.disconnectTimeoutMs;
-    if (!known && !claimable) {
-      return text(404, "No Connection with that ID", wanted === "WebSockets" ? {} : headers);
-    }
+    if (!known && !claimable) return text(404, "No Connection with that ID", headers);
+    if (!known && connections.size >= limits.connections) return empty(503, TEXT);
     if (method === "POST") return post(known ?? createConnection(identity), request);
     if (method === "DELETE") return remove(known);
     if (!wanted) return empty(405, TEXT);
@@ -405,9 +406,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     };
     start(connection, serving, transport);
     expire(connection);
-    return new Response(null, {
-      headers: { ...POLL_HEADERS, "content-type": "application/octet-stream" },
-    });
+    return empty(200, { ...POLL_HEADERS, "content-type": "application/octet-stream" });
   }
 
   function poll(connection: Connection, request: Request): Promise<Response> | Response {
@@ -532,6 +531,26 @@ const KINDS: Readonly<Record<TransportName, HubTransport["kind"]>> = {
   ServerSentEvents: "sse",
   LongPolling: "polling",
 };
+
+/**
+ * Whether a request is the opening of a WebSocket. One that is malformed asks for none, and is
+ * answered as if it had not tried.
+ * @see https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+ */
+export function asksForWebSocket({
+  method,
+  headers,
+}: Pick<Request, "method" | "headers">): boolean {
+  const has = (name: string, wanted: string) =>
+    (headers.get(name) ?? "").split(",").some((item) => item.trim().toLowerCase() === wanted);
+  return (
+    method === "GET" &&
+    has("connection", "upgrade") &&
+    has("upgrade", "websocket") &&
+    headers.get("sec-websocket-version") === "13" &&
+    /^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "")
+  );
+}
 
 /** Which transport a GET asks for, as ASP.NET Core tells them apart. */
 function transportOf(request: Request, isUpgrade: boolean): TransportName {

@@ -75,7 +75,7 @@ export interface HubReceiver {
   gone(): void;
   /** Sends the client away. Before the handshake the connection is just closed. */
   close(close: HubClose): void;
-  /** Whether the client has asked for stateful reconnect in its handshake. */
+  /** Whether the client may come back on another socket: its handshake asked for it, or still may. */
   readonly isStateful: boolean;
   /** The transport has a new socket under it: sends what a reattached client must get first. */
   resume(): void;
@@ -108,7 +108,7 @@ export interface HubReceiverOptions {
 
 export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
   const { transport, protocols, wheel, now, limits } = options;
-  const handshake = createHandshakeReader(limits.messageBytes);
+  let handshake = createHandshakeReader(limits.messageBytes);
   /** What came before the handshake was answered, and behind it. */
   let early: Frame[] = [];
   let earlyBytes = 0;
@@ -169,7 +169,7 @@ export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
     const protocol = protocols.find((candidate) => candidate.name === name);
     if (!protocol) return refuse(`The protocol '${request.protocol}' is not supported.`);
     if (request.version > 2) {
-      const text = `The server does not support version ${request.version} of the '${name}' protocol.`;
+      const text = `The server does not support version ${request.version} of the '${request.protocol}' protocol.`;
       return refuse(text);
     }
     if (transport.kind === "sse" && protocol.transferFormat === "Binary") {
@@ -302,9 +302,10 @@ export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
     gone: () => void finish(),
     close,
     get isStateful() {
-      return stateful !== undefined;
+      return (state === "handshaking" ? options.stateful : stateful) !== undefined;
     },
     resume() {
+      if (state === "handshaking") handshake = createHandshakeReader(limits.messageBytes);
       if (!live || !stateful || state !== "open") return;
       // What the old socket brought of an unfinished message comes again, whole.
       live.framing = live.protocol.createFraming(limits.messageBytes);

@@ -51,10 +51,9 @@ export function serveSignalR(
     onSlow,
   });
   // What is pushed to everybody comes without being asked for.
-  const broadcasts = spec.topics.filter(
-    ({ template, join, stream }) => !join && !stream && template.names.length === 0,
-  );
-  pushes.open(broadcasts.map(({ template }) => ({ topic: template.text })));
+  for (const { template, join, stream } of spec.topics) {
+    if (!join && !stream && template.names.length === 0) pushes.follow(template.text);
+  }
 
   function onSlow(): void {
     stats.slowDisconnects++;

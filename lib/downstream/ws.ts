@@ -42,10 +42,7 @@ export function acceptWebSocket(
     sink: socket,
     format: wsFormat,
     maxTopics: limits.topicsPerConnection,
-    onSlow() {
-      stats.slowDisconnects++;
-      end(CloseCode.tooSlow, "Too slow");
-    },
+    onSlow,
   });
   const session: Session = {
     transport: "websocket",
@@ -58,6 +55,16 @@ export function acceptWebSocket(
   sessions.add(session);
 
   let open = true;
+
+  function onSlow(): void {
+    stats.slowDisconnects++;
+    end(CloseCode.tooSlow, "Too slow");
+  }
+
+  /** Who asks and does not read is slow, too. */
+  function reply(frame: string): void {
+    if (!socket.send(frame) && socket.bufferedBytes > limits.queueBytes) onSlow();
+  }
 
   function leave(): void {
     open = false;
@@ -73,7 +80,7 @@ export function acceptWebSocket(
 
   function refuse(error: Refusal, id: MessageId | undefined): void {
     stats.refusals++;
-    socket.send(printError(error.code, error.message, { id, topic: error.topic }));
+    reply(printError(error.code, error.message, { id, topic: error.topic }));
   }
 
   function handle(message: ClientMessage): void {
@@ -93,12 +100,12 @@ export function acceptWebSocket(
         for (const topic of message.topics) {
           subscriptions.close(topic);
           const notice = { type: "unsubscribed", reason: "requested", error: undefined } as const;
-          socket.send(printNotice({ ...notice, topic }));
+          reply(printNotice({ ...notice, topic }));
         }
         return;
       }
       case "ping":
-        socket.send(printPong(message.id));
+        reply(printPong(message.id));
     }
   }
 

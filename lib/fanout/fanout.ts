@@ -42,6 +42,8 @@ interface Cohort {
 }
 
 export interface Fanout {
+  /** What may wait for a subscriber before it is told that it is slow, bytes. */
+  readonly maxQueueBytes: number;
   createAudience(): Audience;
   /** Makes these the topics of the subscriber; none takes it out. What is due before is sent first. */
   place(subscriber: Subscriber, audiences: ReadonlySet<Audience>): void;
@@ -60,7 +62,7 @@ export interface Fanout {
 export function createFanout(options: {
   readonly clock: Clock;
   readonly stats: Stats;
-  /** A subscriber for whom more than this waits is told that it is slow, bytes. */
+  /** As in `Fanout`. */
   readonly maxQueueBytes: number;
 }): Fanout {
   const { clock, stats, maxQueueBytes } = options;
@@ -119,6 +121,7 @@ export function createFanout(options: {
   }
 
   return {
+    maxQueueBytes,
     createAudience: () => ({ id: audienceCount++, cohorts: new Set() }),
     place(subscriber, audiences) {
       // Who leaves is still owed what is due, and who enters must not get what is due from before.

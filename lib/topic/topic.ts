@@ -52,11 +52,15 @@ export class Topic {
   readonly history: History;
   readonly latest: Latest;
   state: TopicState = "joining";
-  snapshot: Snapshot | undefined;
+  /** Whether the origin has accepted it, ever. */
+  accepted = false;
   /** What the origin answered to the join; `undefined` until it has. */
   joinResult: Raw | undefined;
+  #snapshot: Snapshot | undefined;
   /** Sequence of its newest publication or reset. */
-  version = 0;
+  #changedAt = 0;
+  /** How often the snapshot was another than the one before. */
+  #snapshots = 0;
   /** Sequence at the last loss of the upstream connection; −1 before the first. */
   #brokenAt = -1;
 
@@ -68,8 +72,22 @@ export class Topic {
     this.latest = createLatest(spec.maxKeys);
   }
 
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  set snapshot(snapshot: Snapshot | undefined) {
+    if (String(snapshot?.raw) !== String(this.#snapshot?.raw)) this.#snapshots++;
+    this.#snapshot = snapshot;
+  }
+
+  /** Changes with the topic's state, and no oftener. */
+  get version(): string {
+    return `${this.#changedAt}.${this.#snapshots}.${this.state}`;
+  }
+
   append(publication: Publication): void {
-    this.version = publication.sequence;
+    this.#changedAt = publication.sequence;
     this.history.append(publication);
     this.latest.put(publication);
   }
@@ -83,7 +101,7 @@ export class Topic {
   /** The origin has accepted it and its state is known: from here on nothing is missing. */
   goLive(sequence: number): void {
     this.state = "live";
-    this.version = sequence;
+    this.#changedAt = sequence;
     this.history.restart(sequence);
   }
 

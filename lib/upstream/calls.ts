@@ -13,8 +13,8 @@ export interface Answer<R extends Raw> {
 
 export interface Calls<R extends Raw> {
   /**
-   * The origin's answer to a call, at most `maxAgeMs` old; with 0 it is asked in any case, and those
-   * who come after share that.
+   * The origin's answer to a call: one that is under way, or was asked for at most `maxAgeMs` ago; with
+   * 0 it is asked in any case, and those who come after share that.
    * @returns rejects as `Source.invoke` does. Errors are shared by those who waited, and not kept
    */
   ask(method: string, args: readonly unknown[], maxAgeMs: number): Promise<Answer<R>>;
@@ -24,8 +24,9 @@ export interface Calls<R extends Raw> {
 
 interface Entry<R extends Raw> {
   readonly answer: Promise<Answer<R>>;
-  /** When it was answered, Unix ms; `undefined` while in flight. */
-  answeredAt: number | undefined;
+  /** When it was asked, Unix ms. */
+  readonly time: number;
+  inFlight: boolean;
 }
 
 /** @param maxEntries answers kept; the one asked for longest ago goes first */
@@ -44,7 +45,7 @@ export function createCalls<R extends Raw>(options: {
     const entry: Entry<R> = {
       answer: invoke(method, args).then(
         (raw) => {
-          entry.answeredAt = clock.now();
+          entry.inFlight = false;
           return { raw, ...asked };
         },
         (error) => {
@@ -52,7 +53,8 @@ export function createCalls<R extends Raw>(options: {
           throw error;
         },
       ),
-      answeredAt: undefined,
+      time: asked.time,
+      inFlight: true,
     };
     entries.delete(key);
     entries.set(key, entry);
@@ -70,7 +72,7 @@ export function createCalls<R extends Raw>(options: {
       const fresh =
         entry !== undefined &&
         maxAgeMs > 0 &&
-        (entry.answeredAt === undefined || clock.now() - entry.answeredAt < maxAgeMs);
+        (entry.inFlight || clock.now() - entry.time < maxAgeMs);
       return (fresh ? entry : start(key, method, args)).answer;
     },
     clear: () => entries.clear(),

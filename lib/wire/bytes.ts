@@ -97,8 +97,7 @@ function head(bytes: Uint8Array, at: number): { readonly inside: number; readonl
     else inside = type < 0xde ? length : 2 * length;
   }
   if (type === 0xc1) throw new ProtocolError("Cannot read MessagePack: 0xc1 is no type");
-  // Each value inside has a byte at least: a huge count of them is found out before it costs anything.
-  if (end + inside > bytes.length) {
+  if (end > bytes.length) {
     throw new ProtocolError(`Cannot read MessagePack: it is cut off at ${bytes.length} bytes`);
   }
   return { inside, end };

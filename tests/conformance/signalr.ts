@@ -4,7 +4,7 @@ import type { MatchState } from "../../app/demo/contract.ts";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
 import { connectHub, openRawHub, pushesOf, refusalOf } from "../support/signalr-client.ts";
-import { run, streamOf } from "./reading.ts";
+import { FLOOD_BYTES, flood, run, streamOf } from "./reading.ts";
 import type { StagedTest } from "./stage.ts";
 
 /** A stock client cannot tell the relay from the origin. */
@@ -282,5 +282,25 @@ export function signalr(test: StagedTest): void {
       await origin.publish(18, 1);
       expect(await odds.next()).toMatchObject([{ matchId: 18 }]);
     });
+  });
+
+  test("who does not read is cut off, and nobody else waits", { timeout: 30_000 }, async ({
+    relay,
+    puppet,
+  }) => {
+    const stuck = await openRawHub(`${relay.url}/hubs/puppet`);
+    const reader = await openRawHub(`${relay.url}/hubs/puppet`);
+    for (const client of [stuck, reader]) {
+      client.send({ protocol: "json", version: 1 });
+      client.send({ type: 1, invocationId: "j", target: "JoinNote", arguments: ["stream"] });
+      await client.records.take(2);
+    }
+    stuck.pause();
+    await flood(puppet, "stream", reader.records);
+    stuck.resume();
+    await stuck.closed;
+    const { waiting } = stuck.records;
+    expect(JSON.parse(waiting.at(-1) ?? "")).toMatchObject({ type: 7, allowReconnect: true });
+    expect(waiting.join("").length).toBeLessThan(FLOOD_BYTES);
   });
 }

@@ -75,9 +75,7 @@ export async function servePages(): Promise<Pages> {
 export function findClient(name: ClientName, pages: () => Pages): { run: RunCells } | Missing {
   if (name === "chromium") {
     const found = findChromium();
-    return "missing" in found
-      ? found
-      : { run: (cells) => runInPage(found, pages().origin, cells) };
+    return "missing" in found ? found : { run: (cells) => runInPage(found, pages().origin, cells) };
   }
   if (name === "node") return { run: runProgram([process.execPath]) };
   const found = findRuntime(name);

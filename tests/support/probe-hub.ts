@@ -5,8 +5,9 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { decode, encode } from "@msgpack/msgpack";
+import { decode } from "@msgpack/msgpack";
 import { type WebSocket, WebSocketServer } from "ws";
+import { cutPacked, printPacked } from "./packed.ts";
 import { RECORD_SEPARATOR } from "./signalr-client.ts";
 
 export interface ProbeHub {
@@ -32,8 +33,10 @@ export async function startProbeHub(): Promise<ProbeHub> {
   sockets.on("connection", (socket) => {
     const onMessage = serve(socket, streams);
     socket.on("message", (data: Buffer, isBinary) => {
-      if (isBinary) for (const message of parse(data)) onMessage(message);
-      else socket.send(Buffer.from(`{}${RECORD_SEPARATOR}`)); // the handshake
+      if (!isBinary)
+        socket.send(Buffer.from(`{}${RECORD_SEPARATOR}`)); // the handshake
+      // Hub messages, as a relay sends them.
+      else for (const record of cutPacked(data)) onMessage(decode(record) as Message);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -59,7 +62,7 @@ function serve(socket: WebSocket, streams: Set<object>): (message: Message) => v
   const questions = new Map<string, unknown>();
   const running = new Map<unknown, NodeJS.Timeout>();
 
-  const send = (...message: Message) => socket.send(print(message));
+  const send = (...message: Message) => socket.send(printPacked(message));
   const complete = (id: unknown, result: unknown) => send(3, {}, id, 3, result);
   const fail = (id: unknown, error: string) => send(3, {}, id, 1, error);
 
@@ -143,30 +146,3 @@ function serve(socket: WebSocket, streams: Set<object>): (message: Message) => v
 }
 
 const THROWN = "An unexpected error occurred invoking '{}' on the server.";
-
-/** Each message stands behind its length, 7 bits a byte, the lowest first. */
-function* parse(frame: Buffer): Iterable<Message> {
-  let at = 0;
-  while (at < frame.length) {
-    let length = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = frame.readUInt8(at++);
-      length |= (byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    yield decode(frame.subarray(at, at + length)) as Message; // of a relay, that sends hub messages
-    at += length;
-  }
-}
-
-function print(message: Message): Buffer {
-  const body = encode(message);
-  const prefix: number[] = [];
-  for (let length = body.length; ; length >>= 7) {
-    if (length < 0x80) {
-      prefix.push(length);
-      return Buffer.concat([Buffer.from(prefix), body]);
-    }
-    prefix.push((length & 0x7f) | 0x80);
-  }
-}

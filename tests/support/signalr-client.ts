@@ -53,6 +53,9 @@ export interface RawHub {
   /** Sends records, each an object or its text, in one frame. */
   send(...records: readonly (object | string)[]): void;
   readonly closed: Promise<number>;
+  /** Stops reading, and goes on. */
+  pause(): void;
+  resume(): void;
 }
 
 export const RECORD_SEPARATOR = "\u001e";
@@ -79,5 +82,7 @@ export async function openRawHub(url: string): Promise<RawHub> {
       socket.send(texts.map((text) => text + RECORD_SEPARATOR).join(""));
     },
     closed,
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
   };
 }

@@ -5,13 +5,20 @@
  * Arguments: a hub's URL, `json` or `messagepack`.
  */
 
-import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from "@microsoft/signalr";
+import {
+  HttpTransportType,
+  HubConnectionBuilder,
+  JsonHubProtocol,
+  LogLevel,
+} from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 
 const [url, protocol] = process.argv.slice(2);
 const connection = new HubConnectionBuilder()
   .withUrl(url, HttpTransportType.WebSockets)
-  .withHubProtocol(protocol === "messagepack" ? new MessagePackHubProtocol() : new JsonHubProtocol())
+  .withHubProtocol(
+    protocol === "messagepack" ? new MessagePackHubProtocol() : new JsonHubProtocol(),
+  )
   .withStatefulReconnect()
   .withAutomaticReconnect([0, 100, 100])
   .configureLogging(LogLevel.None)

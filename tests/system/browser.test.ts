@@ -11,7 +11,6 @@ import { demoConfig } from "../../app/demo/config.ts";
 import { MATCH_COUNT } from "../../app/demo/contract.ts";
 import { bytes, count, percent } from "../../app/page/figure.ts";
 import { parse, total } from "../../app/page/metrics.ts";
-import { createRate } from "../../app/page/rate.ts";
 import { findChromium, launchChromium } from "../support/chromium.ts";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
@@ -27,6 +26,8 @@ import { type SpawnedRelay, startRelay, startWith, withConfig } from "../support
 const PATIENCE_MS = 5_000;
 /** Prices of a match: three of the result, over and under, three of the next goal. */
 const PRICES = 8;
+/** How far back the strip's rates look, ms. */
+const RATE_MS = 5_000;
 const DESK = { width: 1440, height: 900 };
 const PHONE = { width: 380, height: 800 };
 
@@ -150,14 +151,16 @@ declareWith("chromium", findChromium(), (chromium) => {
 
         test("as it is by default, the board is soon live over SSE, and sooner the next time", async ({
           browser,
-          relay,
         }) => {
-          // HTTP/1.0 to the relay, no upgrades, answers buffered.
+          // HTTP/1.0 to the relay, no upgrades, answers buffered: the origin is quiet, so that nothing
+          // gets through because more comes behind it.
+          const origin = await embeddedOrigin(runtime)();
+          const relay = await startInFrontOf(runtime, origin);
           const url = await nginx.start(`location / { proxy_pass ${relay.url}; }`);
           const { page, complaints, connections } = await openPage(browser);
           await page.goto(url);
           expect(await live(page, "over SSE")).toBeLessThan(PATIENCE_MS);
-          await expectMoving(page);
+          await expectMoving(page, () => origin.publish(1, 5));
           expect(connections).toEqual(["/ws", "/sse"]);
           expect(complaints).toEqual([expect.stringMatching(/^WebSocket .* failed: .* 400$/)]);
 
@@ -165,7 +168,7 @@ declareWith("chromium", findChromium(), (chromium) => {
           complaints.length = 0;
           await page.reload();
           expect(await live(page, "over SSE")).toBeLessThan(PATIENCE_MS);
-          await expectMoving(page);
+          await expectMoving(page, () => origin.publish(1, 5));
           expect(connections).toEqual(["/sse"]);
           expect(complaints).toEqual([]);
         });
@@ -386,29 +389,28 @@ async function readStrip(page: Page): Promise<Strip> {
 
 /** What the strip is to show after these readings. */
 function stripOf(readings: readonly Reading[]): Strip {
-  const rates = [createRate(), createRate()];
-  let strip: Strip = { figures: [], rates: [] };
-  for (const { text, atMs } of readings) {
-    const samples = parse(text);
-    const read = (name: string) => total(samples, `keryx_${name}`) ?? Number.NaN;
-    const clients = read("clients");
-    const sent = read("sent_bytes_total");
-    const saved = Math.max(0, sent - read("upstream_received_bytes_total"));
-    const counters = [read("upstream_messages_total"), read("deliveries_total")];
-    strip = {
-      figures: [
-        count(clients),
-        `${count(clients)} WS`,
-        count(read("upstream_connections")),
-        `for ${count(clients)} client`,
-        ...counters.map((value) => `${count(value)} so far`),
-        bytes(saved),
-        saved > 0 ? `${percent(saved / sent)} of sent` : "",
-      ],
-      rates: counters.map((value, index) => rates[index]?.read(value, atMs) ?? 0),
-    };
-  }
-  return strip;
+  const last = readings.at(-1);
+  const first = readings.find(({ atMs }) => last !== undefined && last.atMs - atMs <= RATE_MS);
+  if (first === undefined || last === undefined) return { figures: [], rates: [] };
+  const read = (name: string, { text } = last) => total(parse(text), `keryx_${name}`) ?? Number.NaN;
+  const clients = count(read("clients"));
+  const sent = read("sent_bytes_total");
+  const saved = Math.max(0, sent - read("upstream_received_bytes_total"));
+  const messages = ["upstream_messages_total", "deliveries_total"];
+  return {
+    figures: [
+      clients,
+      `${clients} WS`,
+      count(read("upstream_connections")),
+      `for ${clients} client`,
+      ...messages.map((name) => `${count(read(name))} so far`),
+      bytes(saved),
+      saved > 0 ? `${percent(saved / sent)} of sent` : "",
+    ],
+    rates: messages.map(
+      (name) => ((read(name) - read(name, first)) * 1000) / (last.atMs - first.atMs),
+    ),
+  };
 }
 
 /** In the page: what sticks out to the right, and whose name cannot be read. */

@@ -170,7 +170,9 @@ function declareRelay(runtime: Runtime, protocol: string, origin: () => Origin):
     );
     await relay.program.stop();
     const { code } = await program.exited;
-    expect(program.output()).toMatch(/^connected\nreconnecting\n(reconnected\nreconnecting\n)?closed\n$/);
+    expect(program.output()).toMatch(
+      /^connected\nreconnecting\n(reconnected\nreconnecting\n)?closed\n$/,
+    );
     expect(code).toBe(0);
   });
 }

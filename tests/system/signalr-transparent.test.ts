@@ -3,7 +3,7 @@
  * relay counts of the private connections of one that is declared is true.
  */
 
-import { type HubConnection, HubConnectionState, HttpTransportType } from "@microsoft/signalr";
+import { HttpTransportType, type HubConnection, HubConnectionState } from "@microsoft/signalr";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ConfigInput } from "../../app/config.ts";
 import { demoConfig } from "../../app/demo/config.ts";
@@ -128,7 +128,10 @@ function declareRelay(name: RuntimeName, origin: () => Origin): void {
         const closes: string[] = [];
         for (const url of [direct, relayed]) {
           const client = await openRawHub(url);
-          client.send({ protocol: "json", version: 1 }, { type: 1, target: "Abort", arguments: [] });
+          client.send(
+            { protocol: "json", version: 1 },
+            { type: 1, target: "Abort", arguments: [] },
+          );
           expect(await client.records.next()).toBe("{}");
           closes.push(await client.records.next());
           expect(await client.closed).toBe(1000);

@@ -8,7 +8,7 @@ import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ProtocolError } from "../../lib/errors.ts";
-import type { HubMessage } from "../../lib/wire/hub.ts";
+import type { Completion, HubMessage } from "../../lib/wire/hub.ts";
 import { messagepackProtocol } from "../../lib/wire/messagepack.ts";
 import { pieces } from "../support/pieces.ts";
 
@@ -189,6 +189,57 @@ describe("what other writers leave out or add", () => {
   test("names are UTF-8, in which a byte order mark is a character and damage is marked", () => {
     expect(parse(bytes("95 01 80 c0 a4 ef bb bf 61 90"))).toMatchObject({ target: "\ufeffa" });
     expect(parse(bytes("95 01 80 c0 a2 61 ff 90"))).toMatchObject({ target: "a\ufffd" });
+  });
+});
+
+describe("the bytes of a value of each format are kept, and no others", () => {
+  const blob = (head: string, length: number) =>
+    join(bytes(head), new Uint8Array(length).fill(0xc1));
+  const times = (head: string, count: number) => join(bytes(head), new Uint8Array(count).fill(7));
+
+  test.each<[string, Uint8Array]>([
+    ["positive fixint", bytes("7f")],
+    ["fixmap", bytes("82 a1 61 01 a1 62 90")],
+    ["fixarray", bytes("93 01 91 02 80")],
+    ["fixstr", blob("bf", 31)],
+    ["nil", bytes("c0")],
+    ["false", bytes("c2")],
+    ["true", bytes("c3")],
+    ["bin 8", blob("c4 ff", 0xff)],
+    ["bin 16", blob("c5 01 00", 0x100)],
+    ["bin 32", blob("c6 00 01 00 00", 0x1_0000)],
+    ["ext 8", blob("c7 ff 05", 0xff)],
+    ["ext 16", blob("c8 01 00 05", 0x100)],
+    ["ext 32", blob("c9 00 01 00 00 05", 0x1_0000)],
+    ["float 32", blob("ca", 4)],
+    ["float 64", blob("cb", 8)],
+    ["uint 8", blob("cc", 1)],
+    ["uint 16", blob("cd", 2)],
+    ["uint 32", blob("ce", 4)],
+    ["uint 64", blob("cf", 8)],
+    ["int 8", blob("d0", 1)],
+    ["int 16", blob("d1", 2)],
+    ["int 32", blob("d2", 4)],
+    ["int 64", blob("d3", 8)],
+    ["fixext 1", blob("d4 05", 1)],
+    ["fixext 2", blob("d5 05", 2)],
+    ["fixext 4", blob("d6 05", 4)],
+    ["fixext 8", blob("d7 05", 8)],
+    ["fixext 16", blob("d8 05", 16)],
+    ["str 8", blob("d9 ff", 0xff)],
+    ["str 16", blob("da 01 00", 0x100)],
+    ["str 32", blob("db 00 01 00 00", 0x1_0000)],
+    ["array 16", times("dc 01 00", 0x100)],
+    ["array 32", times("dd 00 01 00 00", 0x1_0000)],
+    ["map 16", times("de 01 00", 0x200)],
+    ["map 32", times("df 00 01 00 00", 0x2_0000)],
+    ["negative fixint", bytes("e0")],
+  ])("%s", (_, raw) => {
+    const head = bytes("96 03 80 a1 31 03");
+    const { result } = parse(join(head, raw, bytes("c3"))) as Completion<Uint8Array>;
+    expect(Buffer.compare(result ?? bytes(""), raw)).toBe(0);
+    expect(kindOf(join(head, raw))).toBe("message");
+    expect(kindOf(join(head, raw.subarray(0, -1)))).toBe("ProtocolError");
   });
 });
 

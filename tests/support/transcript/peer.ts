@@ -41,10 +41,15 @@ export interface WebSocketPeer {
   acked(sequenceId: number): Promise<void>;
   /** Calls Echo, and writes down everything up to its completion: what did not come by then does not come. */
   sync(): Promise<void>;
-  /** Writes down that nothing comes for a time. */
-  quiet(ms: number): Promise<void>;
-  /** Writes down everything up to the end of the TCP connection. @param answer whether to answer a close frame */
-  ended(answer?: boolean): Promise<void>;
+  /** Writes down what comes in a time. */
+  during(ms: number): Promise<void>;
+  /**
+   * Writes down everything up to the end of the TCP connection.
+   * @param from leaves out what comes before a close frame, or before the very end: it is chance
+   */
+  ended(from?: "close" | "end"): Promise<void>;
+  /** From here on no close frame is answered. */
+  ignoreClose(): void;
 }
 
 export interface EventPeer {
@@ -64,7 +69,7 @@ export interface Peer {
   start(line: string, message?: Message): Promise<Exchange>;
   /** Negotiates without writing anything down. @returns `{hub}?id={token}` */
   negotiate(hub: string, query?: string, headers?: Message["headers"]): Promise<string>;
-  /** Asks for a WebSocket, and writes down the answer. */
+  /** Asks for a WebSocket, and writes down the answer. Of one that was refused nothing can be asked. */
   upgrade(target: string, headers?: Message["headers"]): Promise<WebSocketPeer>;
   /** A WebSocket without negotiation, after its handshake. */
   open(hub: string, handshake?: object): Promise<WebSocketPeer>;
@@ -77,6 +82,14 @@ export interface Peer {
   /** Cuts everything. */
   close(): void;
 }
+
+/** Fields that ask for a WebSocket. */
+export const UPGRADE = {
+  Connection: "Upgrade",
+  Upgrade: "websocket",
+  "Sec-WebSocket-Version": "13",
+  "Sec-WebSocket-Key": WEBSOCKET_KEY,
+};
 
 export const HANDSHAKE = { protocol: "json", version: 1 };
 const SEPARATOR = "\u001e";
@@ -155,15 +168,7 @@ export function createPeer(url: string, transcript: Transcript): Peer {
     target: string,
     headers: Message["headers"] = {},
   ): Promise<WebSocketPeer> {
-    const exchange = await start(`GET ${target}`, {
-      headers: {
-        Connection: "Upgrade",
-        Upgrade: "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": WEBSOCKET_KEY,
-        ...headers,
-      },
-    });
+    const exchange = await start(`GET ${target}`, { headers: { ...UPGRADE, ...headers } });
     await exchange.answer();
     return createWebSocketPeer(exchange.tcp, transcript);
   }
