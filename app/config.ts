@@ -191,8 +191,9 @@ export class ConfigError extends Error {
 export function parseConfig(input: unknown): Config {
   const parsed = config.safeParse(input);
   if (parsed.success) return Object.freeze(parsed.data);
-  const fields = parsed.error.issues.map(({ path, message }) => {
-    return `  ${path.map(String).join(".") || "(whole)"}: ${message}`;
+  const fields = parsed.error.issues.map((issue) => {
+    const message = (issue.code === "invalid_key" && issue.issues[0]?.message) || issue.message;
+    return `  ${issue.path.map(String).join(".") || "(whole)"}: ${message}`;
   });
   throw new ConfigError(`Invalid configuration:\n${fields.join("\n")}`);
 }

@@ -153,7 +153,9 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       identity !== undefined &&
       !retired.has(identity.id) &&
       clock.now() - identity.issuedAt < limits.disconnectTimeoutMs;
-    if (!known && !claimable) return text(404, "No Connection with that ID", headers);
+    if (!known && !claimable) {
+      return text(404, "No Connection with that ID", wanted === "WebSockets" ? {} : headers);
+    }
     if (!known && connections.size >= limits.connections) return empty(503, TEXT);
     if (method === "POST") return post(known ?? createConnection(identity), request);
     if (method === "DELETE") return remove(known);
@@ -573,7 +575,11 @@ function empty(status: number, headers: Record<string, string>): Response {
 }
 
 function text(status: number, body: string, headers: Record<string, string>): Response {
-  return new Response(encoder.encode(body), { status, headers }); // a string would bring a type of its own
+  // A stream, as a string brings a type of its own, and on Bun bytes do, too.
+  const sink = createStreamSink(() => {});
+  sink.send(body);
+  sink.close();
+  return new Response(sink.body, { status, headers });
 }
 
 function unsupported(transport: TransportName, headers: Record<string, string>): Response {

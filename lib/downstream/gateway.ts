@@ -3,6 +3,7 @@
  * each connection the meaning of its messages and, where it has one, its private lane.
  */
 
+import { HubError, messageOf } from "../errors.ts";
 import type { Hub } from "../relay.ts";
 import { readClientRequest } from "../upstream/client.ts";
 import type { Lane, LaneListener, PrivateLanes } from "../upstream/private.ts";
@@ -127,7 +128,12 @@ export function createGateway(options: GatewayOptions): Gateway {
       prepare(protocol) {
         if (!isEager) return undefined;
         lane = createLane(protocol);
-        return lane.open();
+        return lane.open().catch((error: unknown) => {
+          // The origin's own words are for its client; what else went wrong is not.
+          if (error instanceof HubError) throw error;
+          context.log.debug({ hub: hub.spec.path, error: messageOf(error) }, "no private lane");
+          throw new Error("Cannot connect to the origin");
+        });
       },
       abandon: () => lane?.close(),
       open(connection) {

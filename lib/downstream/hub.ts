@@ -44,7 +44,7 @@ export interface HubLimits {
 /** How a connection ends for its client. */
 export type HubClose = Omit<Close, "type">;
 
-/** A connection after its handshake, as its handler sees it. */
+/** A connection after its handshake, as its handler sees it. After its end nothing is sent any more. */
 export interface HubConnection<R extends Raw> {
   readonly protocol: HubProtocol<R>;
   readonly transport: HubTransport;
@@ -204,8 +204,12 @@ export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
       handler: options.open({
         protocol,
         transport,
-        send: (message) => send(protocol, message),
-        pass: (framed, counted) => transport.sink.send(transport.wrap(framed), counted ? 1 : 0),
+        send(message) {
+          if (state === "open") send(protocol, message);
+        },
+        pass(framed, counted) {
+          if (state === "open") transport.sink.send(transport.wrap(framed), counted ? 1 : 0);
+        },
         close,
         cut() {
           if (finish()) transport.close();

@@ -42,6 +42,7 @@ export function serveSignalR(
   const streams = new Map<string, Subscriptions>();
   /** Whether the private lane carried anything. */
   let needed = false;
+  let isOver = false;
 
   const pushes = relay.subscriptions({
     sink,
@@ -64,8 +65,10 @@ export function serveSignalR(
     invocationId: string | undefined,
     outcome: Pick<Completion<Raw>, "result" | "error">,
   ): void {
-    if (invocationId === undefined) return; // nobody waits for it
+    if (isOver || invocationId === undefined) return; // nobody waits for it
     connection.send({ type: "completion", invocationId, ...outcome });
+    // Who asks and does not read is slow, too.
+    if (sink.bufferedBytes > limits.queueBytes) onSlow();
   }
 
   /** Completes with what the promise brings, or with an error as the origin words it. */
@@ -166,6 +169,7 @@ export function serveSignalR(
         if (lane?.isOpen) lane.pass(protocol.frame(record), undefined);
       },
       onClose() {
+        isOver = true;
         pushes.closeAll();
         for (const subscriptions of streams.values()) subscriptions.closeAll();
         streams.clear();

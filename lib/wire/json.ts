@@ -104,7 +104,10 @@ function tryParse(json: string): unknown {
   }
 }
 
-/** Members in any order. Each is checked whatever the type of the message, as .NET does. */
+/**
+ * Members in any order. Each is checked whatever the type of the message, as .NET does; of equal names
+ * only the last one, though .NET checks all of them.
+ */
 function parseAny(record: string, maxDepth?: number): HubMessage<string> | Unknown {
   const raw = members(record, maxDepth);
   const type = readInteger(raw.get("type"), "type", 32);

@@ -102,11 +102,8 @@ describe("a configuration", () => {
     ["hubs./h.topics.t", "event", topic({ event: {} })],
     ["limits", "topic", { hubs: HUBS, limits: { topic: 1 } }],
   ])("that has in %s a field that there is not names it: %s", (where, name, input) => {
-    expect(() => parseConfig(input)).toThrow(
-      new RegExp(
-        `\\n  ${RegExp.escape?.(where) ?? where.replaceAll(/[().]/g, "\\$&")}: .*"${name}"`,
-      ),
-    );
+    expect(() => parseConfig(input)).toThrow(`\n  ${where}: `);
+    expect(() => parseConfig(input)).toThrow(`"${name}"`);
   });
 
   test("says what a hub's path must be", () => {

@@ -1,8 +1,12 @@
 import { HubConnectionState } from "@microsoft/signalr";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
+import { demoConfig } from "../../app/demo/config.ts";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
+import type { StartOrigin } from "../support/origins.ts";
+import type { Runtime } from "../support/runtimes.ts";
 import { connectHub, pushesOf, refusalOf } from "../support/signalr-client.ts";
+import { startRelay } from "../support/spawned-relay.ts";
 import { openSse } from "../support/sse-client.ts";
 import { openWs } from "../support/ws-client.ts";
 import { brief, sequences } from "./reading.ts";
@@ -111,4 +115,46 @@ export function outage(test: StagedTest): void {
       ["keryx.subscribed", { recovered: true }],
     ]);
   });
+
+  test("is no reason to turn away those whom it had accepted", async ({ runtime, startOrigin }) => {
+    const { url, position } = await abandoned(runtime, startOrigin);
+    expect((await ask(url, "/topics/match/1")).json()).toMatchObject({ state: "stale" });
+    // An EventSource that is refused once never tries again.
+    const stream = await openSse(`${url}/sse?topic=match/1`, { lastEventId: position });
+    expect((await stream.opening()).map(brief)).toMatchObject([
+      ["keryx.reset", { reason: "break", snapshot: { matchId: 1 } }],
+      ["keryx.subscribed", { state: "stale" }],
+    ]);
+    const hub = await connectHub(`${url}/hubs/live`);
+    expect(hub.state).toBe(HubConnectionState.Connected);
+  });
+
+  test("leaves others waiting, and tells them so", async ({ runtime, startOrigin }) => {
+    const { url } = await abandoned(runtime, startOrigin);
+    for (const path of ["/sse?topic=match/1", "/topics/match/1"]) {
+      const reply = await ask(url, path, { headers: { authorization: "Bearer unheard-of" } });
+      expect(reply.status).toBe(503);
+      expect(Number(reply.headers["retry-after"])).toBeGreaterThan(0);
+      expect(reply.json()).toEqual({
+        error: expect.objectContaining({ code: "unavailable", message: expect.any(String) }),
+      });
+    }
+  });
+}
+
+/** A relay whose origin has gone for longer than its word on a credential holds. */
+async function abandoned(
+  runtime: Runtime,
+  startOrigin: StartOrigin,
+): Promise<{ readonly url: string; readonly position: string }> {
+  const origin = await startOrigin();
+  const { hubs } = demoConfig(origin.hub);
+  const impatient = Object.entries(hubs).map(([path, hub]) => [path, { ...hub, accessTtlMs: 1 }]);
+  const { url, program } = await startRelay(runtime, { hubs: Object.fromEntries(impatient) });
+  onTestFinished(() => void program.kill());
+  const client = await openSse(`${url}/sse?topic=match/1`);
+  await client.opening();
+  await origin.program.kill();
+  await client.events.next();
+  return { url, position: client.lastId() };
 }

@@ -28,6 +28,7 @@ export function stagedTest(runtime: Runtime, startOrigin: StartOrigin) {
   return (
     base
       .extend("runtime", { scope: "file" }, () => runtime)
+      .extend("startOrigin", { scope: "file" }, () => startOrigin)
       // Behind `/hubs/live`, topics `match/{id}` and `ticker/{sport}`.
       .extend("origin", { scope: "file" }, () => startOrigin())
       // Behind `/hubs/fragile`, topics `fragile/{id}`.

@@ -1,10 +1,9 @@
 /** A client's socket that keeps what is sent. */
 
-import type { Socket } from "../../lib/socket.ts";
 import { createSink, type FakeSink } from "./sink.ts";
 
-export interface FakeSocket extends Socket, FakeSink {
-  bufferedBytes: number;
+export interface FakeSocket extends FakeSink {
+  close(code: number, reason?: string): void;
   /** How it was closed, such as `1000` or `4508 Too slow`. */
   readonly closed: string | undefined;
 }

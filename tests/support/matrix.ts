@@ -5,24 +5,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { type Chromium, findChromium, launchChromium } from "./chromium.ts";
+import type { Cell, Seen } from "./life.ts";
 import { findRuntime, type Missing } from "./runtimes.ts";
 import { startProgram } from "./spawn.ts";
-
-/** One life of a client; `matrix-client.mjs` says what it does and what the fields are. */
-export interface Cell {
-  readonly live: string;
-  readonly probe: string;
-  readonly match: number;
-  readonly publish: string;
-  readonly pushes: number;
-  readonly shared: readonly [count: number, delayMs: number];
-  readonly value: unknown;
-  readonly transport: "WebSockets" | "ServerSentEvents" | "LongPolling";
-  readonly protocol: "json" | "messagepack";
-}
-
-/** What a client tells of a cell, by step. */
-export type Seen = Readonly<Record<string, unknown>>;
 
 export type ClientName = "node" | "bun" | "deno" | "chromium";
 
@@ -87,7 +72,7 @@ export function findClient(name: ClientName, pages: () => Pages): { run: RunCell
 function runProgram(command: readonly string[]): RunCells {
   return async (cells) => {
     const program = await startProgram([...command, SCRIPT, JSON.stringify(cells)], {
-      ready: /^seen (.*)$/m,
+      ready: /^seen (.*)\n/m,
     });
     await program.exited;
     return JSON.parse(program.ready[1] ?? "") as Seen[]; // of our own script

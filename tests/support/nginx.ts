@@ -9,8 +9,6 @@ import { onTestFinished } from "vitest";
 import type { Missing } from "./runtimes.ts";
 import { startProgram } from "./spawn.ts";
 
-const PATH = "/usr/sbin/nginx";
-
 /** An installed nginx. */
 export interface Nginx {
   /**
@@ -22,10 +20,12 @@ export interface Nginx {
 }
 
 export function findNginx(): Nginx | Missing {
-  return existsSync(PATH) ? { start } : { missing: `there is no ${PATH}` };
+  const path = process.env.KERYX_NGINX || "/usr/sbin/nginx";
+  if (!existsSync(path)) return { missing: `there is no ${path}, set KERYX_NGINX` };
+  return { start: (locations) => start(path, locations) };
 }
 
-async function start(locations: string): Promise<string> {
+async function start(path: string, locations: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "keryx-nginx-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const port = await findFreePort();
@@ -33,7 +33,7 @@ async function start(locations: string): Promise<string> {
   await writeFile(file, configuration(folder, port, locations));
   // It cannot be told to log to standard output when that is a socket.
   const shell = ["/bin/sh", "-c", 'exec "$@" 2>&1', "sh"];
-  const program = await startProgram([...shell, PATH, "-p", folder, "-c", file, "-e", "stderr"], {
+  const program = await startProgram([...shell, path, "-p", folder, "-c", file, "-e", "stderr"], {
     ready: /using the "\w+" event method/, // said when the port is bound
   });
   onTestFinished(() => program.stop());

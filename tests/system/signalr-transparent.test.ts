@@ -176,6 +176,15 @@ function declareRelay(name: RuntimeName, origin: () => Origin): void {
       expect(here?.text).toBe(there?.text);
     });
 
+    test("what is declared and comes over the private connection, too, is heard once", async () => {
+      const client = await connectHub(`${relay.url}/hubs/eager`);
+      const heard = pushesOf(client, "Announcement");
+      const texts = ["one", "two", "three", "four"];
+      for (const text of texts) await control(origin(), `announce?text=${text}`);
+      const announcements = await heard.take(texts.length);
+      expect(announcements).toMatchObject(texts.map((text) => [{ text }]));
+    });
+
     test("private connections are counted, and those that nobody needed", async () => {
       const counts = async () => ({
         open: await readMetric(relay.url, "keryx_private_connections"),
@@ -220,7 +229,10 @@ function configOf({ url, hub }: Origin): ConfigInput {
       "/hubs/secure": { origin: `${url}/hubs/secure` },
       "/hubs/eager": {
         origin: hub,
-        topics: { "eager/{id}": { ...match, events: { OddsChanged: "eager/{0.matchId}" } } },
+        topics: {
+          "eager/{id}": { ...match, events: { OddsChanged: "eager/{0.matchId}" } },
+          announcements: { events: { Announcement: "announcements" } },
+        },
       },
       "/hubs/lazy": {
         origin: hub,

@@ -139,13 +139,27 @@ test("a topic that was never live does not become stale, it is still joining", (
   expect(topic.state).toBe("stale");
 });
 
-test("the version is that of the newest publication or reset", () => {
-  const { topic, publish, pass, goLive } = createTopic();
-  expect(topic.version).toBe(1);
-  publish("x");
-  expect(topic.version).toBe(2);
-  pass();
-  expect(topic.version).toBe(2);
-  goLive();
-  expect(topic.version).toBe(4);
+test("the version changes with the state, and not with what other topics get", () => {
+  const { topic, publish, pass, goLive, break: stall } = createTopic();
+  const snapshot = (raw: string) => {
+    topic.snapshot = { raw, sequence: 2, time: 0 };
+  };
+  const versions = [topic.version];
+  const changes = [
+    () => publish("x"),
+    () => snapshot("1"),
+    () => snapshot("2"),
+    () => snapshot("1"),
+    stall,
+    goLive,
+  ];
+  for (const change of changes) {
+    change();
+    versions.push(topic.version);
+    pass();
+    expect(topic.version).toBe(versions.at(-1));
+  }
+  expect(new Set(versions).size).toBe(versions.length);
+  snapshot("1");
+  expect(topic.version).toBe(versions.at(-1));
 });

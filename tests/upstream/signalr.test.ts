@@ -397,9 +397,11 @@ describe("invoking", () => {
   test("fails with the origin's text", async () => {
     const { source, connect, complete } = setUp();
     await connect();
-    const result = source.invoke("Get", []);
+    const failed = expect(source.invoke("Get", [])).rejects.toThrow(
+      new HubError("HubException: no"),
+    );
     await complete("0", { error: "HubException: no" });
-    await expect(result).rejects.toThrow(new HubError("HubException: no"));
+    await failed;
   });
 
   test("fails while the origin is away, and when it goes", async () => {

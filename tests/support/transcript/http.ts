@@ -62,10 +62,7 @@ export async function readBody(
 }
 
 /** Reads the next chunk of a chunked body; the last one is empty. */
-export function readChunk(
-  tcp: Tcp,
-  timeoutMs?: number,
-): Promise<{ readonly value: Buffer } | End> {
+export function readChunk(tcp: Tcp, timeoutMs?: number): Promise<{ readonly value: Buffer } | End> {
   return tcp.read((bytes) => {
     const line = bytes.indexOf("\r\n");
     if (line < 0) return undefined;

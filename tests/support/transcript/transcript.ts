@@ -52,7 +52,7 @@ export function createTranscript(): Transcript {
 /** Bytes as a person reads them: text where they are text, long runs of one character counted. */
 export function show(bytes: Uint8Array): string {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  if (text.includes("\ufffd") || /^[\0-\x08]/.test(text)) {
+  if (text.includes("\ufffd") || text.charCodeAt(0) < 9) {
     return `0x${Buffer.from(bytes).toString("hex")}`;
   }
   const readable = text

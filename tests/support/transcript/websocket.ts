@@ -12,8 +12,13 @@ export interface WireFrame {
   readonly payload: Buffer;
 }
 
-/** The key of every upgrade, so that its answer is always the same. */
-export const WEBSOCKET_KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+/** Fields that ask for a WebSocket; the key is the one of RFC 6455, so that answers are always the same. */
+export const UPGRADE = {
+  Connection: "Upgrade",
+  Upgrade: "websocket",
+  "Sec-WebSocket-Version": "13",
+  "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+} as const;
 
 const MASK = Buffer.from([0x11, 0x22, 0x33, 0x44]);
 
@@ -53,11 +58,7 @@ export function readFrame(
     const start = code === 126 ? 4 : code === 127 ? 10 : 2;
     if (bytes.length < start) return undefined;
     const length =
-      code === 126
-        ? bytes.readUInt16BE(2)
-        : code === 127
-          ? Number(bytes.readBigUInt64BE(2))
-          : code;
+      code === 126 ? bytes.readUInt16BE(2) : code === 127 ? Number(bytes.readBigUInt64BE(2)) : code;
     if (bytes.length < start + length) return undefined;
     const value = {
       fin: (first & 0x80) !== 0,

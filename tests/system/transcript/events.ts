@@ -1,6 +1,7 @@
 /** Server-Sent Events. */
 
-import { HANDSHAKE, type Peer, sleep, textOf } from "../../support/transcript/peer.ts";
+import { type Peer, sleep } from "../../support/transcript/peer.ts";
+import { HANDSHAKE, textOf } from "../../support/transcript/socket-peer.ts";
 import type { Cases } from "./case.ts";
 
 const call = (target: string, ...args: readonly unknown[]) => ({

@@ -1,6 +1,6 @@
 /** The first record of a connection, over WebSockets. */
 
-import { textOf } from "../../support/transcript/peer.ts";
+import { textOf } from "../../support/transcript/socket-peer.ts";
 import { OPCODE } from "../../support/transcript/websocket.ts";
 import { type Cases, each } from "./case.ts";
 
@@ -158,7 +158,7 @@ export const handshakes: Cases = {
   "a Close before the handshake": async (peer) => {
     const socket = await peer.upgrade("/hubs/plain");
     socket.frame(OPCODE.close, Buffer.from([0x03, 0xe8]));
-    await socket.ended(false);
+    await socket.ended();
   },
   "TCP ends before the handshake": async (peer) => {
     const socket = await peer.upgrade("/hubs/plain");

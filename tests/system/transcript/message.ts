@@ -65,15 +65,15 @@ const ACCEPTED: Readonly<Record<string, object | string>> = {
   "an unknown field": { ...call("Echo", "a"), x: [1, { y: 2 }] },
   "a stray error": { ...call("Echo", "a"), error: "e" },
   "a stray result": { ...call("Echo", "a"), result: 1 },
-  "fields in another order":
-    '{"arguments":["a"],"target":"Echo","invocationId":"1","type":1}',
+  "fields in another order": '{"arguments":["a"],"target":"Echo","invocationId":"1","type":1}',
   "the target twice":
     '{"type":1,"invocationId":"1","target":"Nope","target":"Echo","arguments":["a"]}',
   "the type twice": '{"type":99,"invocationId":"1","target":"Echo","arguments":["a"],"type":1}',
   "space around": `\n\t ${JSON.stringify(call("Echo", "a"))} \r\n`,
   "something behind the object": `${JSON.stringify(call("Echo", "a"))}x`,
   "escapes in a name": '{"type":1,"invocationId":"1","t\\u0061rget":"Echo","arguments":["a"]}',
-  "raw arguments": '{"type":1,"invocationId":"1","target":"EchoJson","arguments":[ {"B":1.10,"a":12345678901234567890} ]}',
+  "raw arguments":
+    '{"type":1,"invocationId":"1","target":"EchoJson","arguments":[ {"B":1.10,"a":12345678901234567890} ]}',
   "62 arrays in each other": nested(62),
   "the largest message": sized(32_767),
   "a result of 1,000 characters": call("Big", 1_000),
@@ -93,7 +93,7 @@ const FATAL: Readonly<Record<string, object | string>> = {
   "an empty record": "",
   "an empty object": {},
   "an array": "[]",
-  "null": "null",
+  null: "null",
   "a number": "1",
   "a string": '"a"',
   garbage: "garbage",
@@ -219,13 +219,13 @@ export const messages: Cases = {
       const socket = await peer.open(HUB);
       socket.send(`{"type":${type}}`);
       socket.send(call("Echo", "a"));
-      await socket.quiet(400);
+      await socket.during(400);
     },
   ),
   "a stray item in a call": async (peer) => {
     const socket = await peer.open(HUB);
     socket.send({ ...call("Echo", "a"), item: 1 });
-    await socket.quiet(300);
+    await socket.during(300);
     await socket.sync();
   },
   "the hub aborts": async (peer) => {
@@ -236,7 +236,7 @@ export const messages: Cases = {
   "the hub fails at the end": async (peer) => {
     const socket = await peer.open(`${HUB}?fail=disconnect`);
     socket.send({ type: 7 });
-    await socket.ended();
+    await socket.ended("close");
   },
   "calls are answered in order": async (peer) => {
     const socket = await peer.open(HUB);
@@ -310,7 +310,7 @@ export const messages: Cases = {
       "a null result": { result: null },
       "an error": { error: "client bad" },
       "a result of a wrong type": { result: 1 },
-      "nothing": {},
+      nothing: {},
     },
     (name) => `the client answers the hub with ${name}`,
     (outcome) => async (peer) => {

@@ -1,6 +1,7 @@
 /** Long polling. */
 
-import { HANDSHAKE, type Peer, sleep, textOf } from "../../support/transcript/peer.ts";
+import { type Peer, sleep } from "../../support/transcript/peer.ts";
+import { HANDSHAKE, textOf } from "../../support/transcript/socket-peer.ts";
 import type { Cases } from "./case.ts";
 
 const HELLO = textOf(HANDSHAKE);
@@ -235,7 +236,7 @@ export const polling: Cases = {
     await peer.ask(`POST ${target}`, { body: HELLO });
     // Which of them is the first is chance; the other one waits.
     const bodies = await Promise.all(polls.map((poll) => poll.answer()));
-    peer.transcript.add(`bodies: ${bodies.map((body) => body.length).sort()}`);
+    peer.transcript.add(`bodies: ${bodies.map(({ text }) => text.length).sort()}`);
   },
   "a result after a hub failure at the end": async (peer) => {
     const target = await peer.negotiate("/hubs/plain", "negotiateVersion=1&fail=disconnect");

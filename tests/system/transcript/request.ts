@@ -1,16 +1,10 @@
 /** `GET`, `POST` and `DELETE` of a hub: which are taken for what, and which are refused. */
 
-import { HANDSHAKE, textOf } from "../../support/transcript/peer.ts";
-import { WEBSOCKET_KEY } from "../../support/transcript/websocket.ts";
+import { HANDSHAKE, textOf } from "../../support/transcript/socket-peer.ts";
+import { UPGRADE } from "../../support/transcript/websocket.ts";
 import { type Cases, each } from "./case.ts";
 
 const EVENTS = { Accept: "text/event-stream" };
-const UPGRADE = {
-  Connection: "Upgrade",
-  Upgrade: "websocket",
-  "Sec-WebSocket-Version": "13",
-  "Sec-WebSocket-Key": WEBSOCKET_KEY,
-};
 const NO_ID = "/hubs/plain";
 const UNKNOWN = "/hubs/plain?id=nope";
 
@@ -82,8 +76,8 @@ export const requests: Cases = {
     await peer.ask(`GET ${hub}?id=${other}`);
   },
   "the connectionId in place of the token": async (peer) => {
-    const body = await peer.ask("POST /hubs/plain/negotiate?negotiateVersion=1");
-    const { connectionId } = JSON.parse(body) as { connectionId: string };
+    const { text } = await peer.ask("POST /hubs/plain/negotiate?negotiateVersion=1");
+    const { connectionId } = JSON.parse(text) as { connectionId: string };
     peer.transcript.mask(connectionId, "<connection>");
     await peer.ask(`GET /hubs/plain?id=${connectionId}`);
   },
@@ -231,11 +225,21 @@ export const requests: Cases = {
     await peer.ask(`GET ${target}`);
   },
 
-  "no user at a transport": async (peer) => {
+  "no user at a poll": async (peer) => {
     const target = await peer.negotiate("/hubs/secure", "negotiateVersion=1&access_token=ada");
     await peer.ask(`GET ${target}`);
-    await peer.upgrade(target);
-    await peer.ask(`GET ${target}&access_token=ada`);
+  },
+  "no user at a WebSocket with an id": async (peer) => {
+    const target = await peer.negotiate("/hubs/secure", "negotiateVersion=1&access_token=ada");
+    const socket = await peer.upgrade(target);
+    socket.send(HANDSHAKE);
+    await socket.ended();
+  },
+  "a user at a WebSocket with an id": async (peer) => {
+    const target = await peer.negotiate("/hubs/secure", "negotiateVersion=1&access_token=ada");
+    const socket = await peer.upgrade(`${target}&access_token=ada`);
+    socket.send(HANDSHAKE);
+    await socket.sync();
   },
   "websocket: no user, no id": (peer) => peer.upgrade("/hubs/secure"),
   "websocket: a user, no id": async (peer) => {
@@ -244,4 +248,6 @@ export const requests: Cases = {
     await socket.sync();
   },
   "no such path": (peer) => peer.ask("GET /hubs/none"),
+  "an upgrade of no such path": (peer) => peer.upgrade("/hubs/none"),
+  "an upgrade of a path that is no URL": (peer) => peer.upgrade("//"),
 };

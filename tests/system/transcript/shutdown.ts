@@ -1,6 +1,7 @@
 /** The server is told to end: each script plays up to there, and goes on once it was told. */
 
-import { HANDSHAKE, type Peer, sleep, textOf } from "../../support/transcript/peer.ts";
+import { type Peer, sleep } from "../../support/transcript/peer.ts";
+import { HANDSHAKE, textOf } from "../../support/transcript/socket-peer.ts";
 
 /** @returns what is to be done once the server was told */
 export type Prelude = (peer: Peer) => Promise<() => Promise<unknown>>;

@@ -1,7 +1,8 @@
 /** Stateful reconnect. */
 
-import { type Peer, sleep, type WebSocketPeer } from "../../support/transcript/peer.ts";
-import { OPCODE } from "../../support/transcript/websocket.ts";
+import { type Peer, sleep } from "../../support/transcript/peer.ts";
+import type { SocketPeer } from "../../support/transcript/socket-peer.ts";
+import { OPCODE, UPGRADE } from "../../support/transcript/websocket.ts";
 import { type Cases, each } from "./case.ts";
 
 const HELLO = { protocol: "json", version: 2 };
@@ -18,7 +19,7 @@ async function open(peer: Peer, handshake: object = HELLO) {
 }
 
 /** Cuts it, and comes back. */
-async function comeBack(peer: Peer, target: string, socket: WebSocketPeer) {
+async function comeBack(peer: Peer, target: string, socket: SocketPeer) {
   socket.tcp.cut();
   await sleep(200);
   return peer.upgrade(target);
@@ -108,7 +109,7 @@ export const stateful: Cases = {
       socket.send(echo("1"));
       await socket.take(1);
       socket.send(`{"type":9,"sequenceId":${id}}`, echo("2"));
-      await socket.quiet(300);
+      await socket.during(300);
     },
   ),
   ...each(
@@ -172,7 +173,7 @@ export const stateful: Cases = {
     (payload) => async (peer) => {
       const { socket, target } = await open(peer);
       socket.frame(OPCODE.close, payload);
-      await socket.ended(false);
+      await socket.ended();
       await sleep(100);
       await peer.upgrade(target);
     },
@@ -211,7 +212,7 @@ export const stateful: Cases = {
     const socket = await peer.upgrade("/hubs/stateful?useStatefulReconnect=true");
     socket.send(HELLO, echo("1"));
     await socket.take(2);
-    await socket.quiet(1_300);
+    await socket.during(1_300);
   },
   "stateful: the second socket comes when the first is dead": async (peer) => {
     const { socket, target } = await open(peer);
@@ -223,14 +224,7 @@ export const stateful: Cases = {
   },
   "stateful: the first socket answers that it closes": async (peer) => {
     const { socket, target } = await open(peer);
-    const second = await peer.start(`GET ${target}`, {
-      headers: {
-        Connection: "Upgrade",
-        Upgrade: "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-      },
-    });
+    const second = await peer.start(`GET ${target}`, { headers: UPGRADE });
     await socket.ended();
     await second.answer();
     await peer.upgrade(target);
