@@ -1,5 +1,6 @@
 /** Refusals as HTTP answers: PROTOCOL.md section 6. */
 
+import { type Admission, refusedResponse } from "../lib/downstream/admission.ts";
 import type { Context } from "../lib/downstream/context.ts";
 import { Refusal, type RefusalCode } from "../lib/errors.ts";
 
@@ -28,4 +29,19 @@ export function refusalResponse({ code, message, topic }: Refusal): Response {
 /** @throws {Refusal} `overloaded` when no more connections are taken */
 export function assertRoom({ sessions }: Context): void {
   if (sessions.full) throw new Refusal("overloaded", "No more connections are taken here");
+}
+
+/**
+ * Has the origin judge whoever sent a request.
+ * @returns the origin's own answer for a client that it refuses
+ * @throws {Refusal} `unavailable` when it is away and has not judged this client before
+ */
+export async function refuse(
+  admission: Admission | undefined,
+  request: Request,
+): Promise<Response | undefined> {
+  const verdict = await admission?.judge(request);
+  if (verdict?.type === "refused") return refusedResponse(verdict);
+  if (verdict?.type !== "unavailable") return undefined;
+  throw new Refusal("unavailable", "The origin is away, and has not said whether you may watch");
 }

@@ -7,14 +7,14 @@ import { openEventStream } from "../../lib/downstream/sse.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Request as TopicRequest } from "../../lib/subscriptions.ts";
 import { MAX_TOPICS_PER_MESSAGE } from "../../lib/wire/message.ts";
-import { assertRoom } from "../refusal.ts";
+import { assertRoom, refuse } from "../refusal.ts";
 
 export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
   return new Hono().get("/sse", async (c) => {
     assertRoom(context);
     const query = new URL(c.req.url).searchParams;
     const requests = readRequests(query, c.req.header("last-event-id"));
-    const refusal = await admissions.get(hubOf(context, requests))?.refuse(c.req.raw);
+    const refusal = await refuse(admissions.get(hubOf(context, requests)), c.req.raw);
     if (refusal) return refusal;
     const body = openEventStream(context, requests, { envelope: readFlag(query, "envelope") });
     return c.body(body, 200, {

@@ -6,7 +6,7 @@ import type { Context } from "../../lib/downstream/context.ts";
 import { acceptWebSocket } from "../../lib/downstream/ws.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Bindings } from "../host.ts";
-import { assertRoom } from "../refusal.ts";
+import { assertRoom, refuse } from "../refusal.ts";
 
 export function wsRoute(
   context: Context,
@@ -19,7 +19,7 @@ export function wsRoute(
     // Which topics it will want is not known yet: each hub is asked, and who is refused by all goes.
     const refusals = new Map<string, Response>();
     for (const [path, admission] of admissions) {
-      const refusal = await admission.refuse(c.req.raw);
+      const refusal = await refuse(admission, c.req.raw);
       if (refusal) refusals.set(path, refusal);
     }
     const [refusal] = refusals.values();

@@ -9,7 +9,7 @@ import { readClientRequest } from "../upstream/client.ts";
 import type { Lane, LaneListener, PrivateLanes } from "../upstream/private.ts";
 import type { HubProtocol, Raw } from "../wire/hub.ts";
 import type { TransportName } from "../wire/negotiate.ts";
-import { type Admission, unavailableResponse } from "./admission.ts";
+import { type Admission, refusedResponse, unavailableResponse } from "./admission.ts";
 import type { Context } from "./context.ts";
 import {
   type Bindings,
@@ -98,8 +98,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       const { connectionId, connectionToken } = negotiated.offer;
       return { connectionId, origin: connectionToken ?? connectionId, cookies: negotiated.cookies };
     }
-    const refusal = await admission.refuse(request);
-    return refusal ?? { connectionId: createConnectionId(), origin: undefined, cookies: [] };
+    const verdict = await admission.judge(request);
+    if (verdict.type === "refused") return refusedResponse(verdict);
+    if (verdict.type === "unavailable") return unavailableResponse();
+    return { connectionId: createConnectionId(), origin: undefined, cookies: [] };
   }
 
   async function serve({ identity, request, address }: Claim): Promise<Serving | Response> {

@@ -105,7 +105,9 @@ export function createStatefulBuffer({
 
     sequence(sequenceId) {
       if (sequenceId < 1) throw new ProtocolError(`Sequence ID ${sequenceId} is below 1.`);
-      if (sequenceId > next) {
+      // Not above `next`: that may have been set back by an earlier Sequence whose repeats a cut has
+      // swallowed, while an Ack told the peer that they need not be repeated again.
+      if (sequenceId > processed + 1) {
         throw new ProtocolError("Sequence ID greater than amount of messages we've received.");
       }
       next = sequenceId;

@@ -65,6 +65,12 @@ export interface AccessOptions {
 
 const MAX_REFUSAL_MS = 5000;
 
+/** How long who was accepted is served while the origin is away, ms. */
+const GRACE_MS = 3_600_000;
+
+/** Questions that wait for the origin at one time; more are not asked. */
+const MAX_IN_FLIGHT = 1000;
+
 /** Far above any answer to negotiate; a page of HTML shall not fill the memory. */
 const MAX_BODY_BYTES = 16_384;
 
@@ -74,39 +80,75 @@ interface Entry {
   until: number;
 }
 
-/** Judges for one hub. What it keeps is the hash of a credential and the verdict, never the credential. */
+/**
+ * Judges for one hub. What it keeps is the hash of a credential and the verdict, never the credential.
+ * Whom the origin has accepted stays accepted while it is away, for an hour at most and never beyond
+ * the end of its JWT; who is new then is `unavailable`.
+ */
 export function createAccess(options: AccessOptions): Access {
   const { clock, ttlMs, maxEntries } = options;
   const entries = new Map<string, Entry>();
+  /** When each credential was last accepted, Unix ms: an origin that is away has not revoked it. */
+  const acceptances = new Map<string, number>();
+  let inFlight = 0;
 
   function start(key: string, question: Question): Entry {
     const askedAt = clock.now();
     const entry: Entry = {
-      verdict: ask(options, question).then((verdict) => {
-        entry.until = askedAt + heldMs(verdict, question, askedAt);
+      verdict: settle(key, question, askedAt).then(({ verdict, heldMs }) => {
+        entry.until = askedAt + heldMs;
         if (entry.until <= clock.now() && entries.get(key) === entry) entries.delete(key);
         return verdict;
       }),
       until: Number.POSITIVE_INFINITY,
     };
-    entries.delete(key); // so that it stands last again
-    entries.set(key, entry);
-    if (entries.size > maxEntries) {
-      const oldest = entries.keys().next();
-      if (!oldest.done) entries.delete(oldest.value);
-    }
+    keep(entries, key, entry);
     return entry;
   }
 
-  function heldMs(verdict: Verdict, { expiresAt }: Question, askedAt: number): number {
+  /** @returns the verdict, and for how long it holds from the question on */
+  async function settle(
+    key: string,
+    question: Question,
+    askedAt: number,
+  ): Promise<{ readonly verdict: Verdict; readonly heldMs: number }> {
+    const leftMs = question.expiresAt - askedAt;
+    const verdict = await askInTurn(question);
     switch (verdict.type) {
       case "accepted":
-        return Math.min(ttlMs, expiresAt - askedAt);
+        keep(acceptances, key, askedAt);
+        return { verdict, heldMs: Math.min(ttlMs, leftMs) };
       case "refused":
-        return Math.min(ttlMs, MAX_REFUSAL_MS);
-      case "unavailable":
-        return 0;
+        acceptances.delete(key);
+        return { verdict, heldMs: Math.min(ttlMs, MAX_REFUSAL_MS) };
+      case "unavailable": {
+        const graceMs = (acceptances.get(key) ?? Number.NEGATIVE_INFINITY) + GRACE_MS - askedAt;
+        if (Math.min(graceMs, leftMs) <= 0) return { verdict, heldMs: 0 };
+        const heldMs = Math.min(ttlMs, leftMs, MAX_REFUSAL_MS);
+        return { verdict: { type: "accepted" }, heldMs };
+      }
     }
+  }
+
+  async function askInTurn(question: Question): Promise<Verdict> {
+    if (inFlight >= MAX_IN_FLIGHT) {
+      return { type: "unavailable", reason: `${MAX_IN_FLIGHT} questions wait for the origin` };
+    }
+    inFlight++;
+    try {
+      return await ask(options, question);
+    } finally {
+      inFlight--;
+    }
+  }
+
+  /** The one kept longest ago goes when there would be too many. */
+  function keep<T>(map: Map<string, T>, key: string, value: T): void {
+    map.delete(key); // so that it stands last again
+    map.set(key, value);
+    if (map.size <= maxEntries) return;
+    const oldest = map.keys().next();
+    if (!oldest.done) map.delete(oldest.value);
   }
 
   return {
