@@ -448,3 +448,49 @@ describe("the origin's answer", () => {
     expect(asked[0]?.init.signal?.aborted).toBe(false);
   });
 });
+
+describe("an origin that is away", () => {
+  const away: Origin = () => new Response(null, { status: 502 });
+
+  test("is no reason to turn away whom it had accepted, for an hour", async () => {
+    const { access, clock, origin } = create();
+    await access.judge({ authorization: "Bearer known" });
+    origin.answer = away;
+    clock.advance(3_599_999);
+    expect(await access.judge({ authorization: "Bearer known" })).toEqual(accepted);
+    expect(await access.judge({ authorization: "Bearer new" })).toEqual(unavailable);
+    clock.advance(5_001);
+    expect(await access.judge({ authorization: "Bearer known" })).toEqual(unavailable);
+  });
+
+  test("does not accept whom it has refused last", async () => {
+    const { access, clock, origin } = create();
+    await access.judge({ authorization: "Bearer revoked" });
+    origin.answer = () => new Response(null, { status: 401 });
+    clock.advance(ttlMs);
+    expect(await access.judge({ authorization: "Bearer revoked" })).toMatchObject({ status: 401 });
+    origin.answer = away;
+    clock.advance(ttlMs);
+    expect(await access.judge({ authorization: "Bearer revoked" })).toEqual(unavailable);
+  });
+
+  test("accepts nobody beyond the end of his token", async () => {
+    const { access, clock, origin } = create();
+    const claims = btoa(JSON.stringify({ exp: clock.now() / 1000 + 600 }));
+    const authorization = `Bearer e30.${claims.replaceAll("=", "")}.c2ln`;
+    await access.judge({ authorization });
+    origin.answer = away;
+    clock.advance(599_000);
+    expect(await access.judge({ authorization })).toEqual(accepted);
+    clock.advance(1_000);
+    expect(await access.judge({ authorization })).toEqual(unavailable);
+  });
+
+  test("is not asked more than 1000 questions at one time", async () => {
+    const { wait } = createSlowOrigin();
+    const { access, asked } = create(wait);
+    for (let i = 0; i < 1000; i++) void access.judge({ authorization: `Bearer ${i}` });
+    expect(await access.judge({ authorization: "Bearer one more" })).toEqual(unavailable);
+    expect(asked).toHaveLength(1000);
+  });
+});
