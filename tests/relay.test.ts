@@ -16,6 +16,7 @@ const TOPICS: Parameters<typeof createTestRelay>[0] = {
     params: { id: "integer" },
     join: { method: "JoinBoard", args: ["{id}"] },
     events: { Board: "board/{0}" },
+    key: { Board: "{1}" },
     snapshot: { method: "GetBoard", args: ["{id}"] },
     snapshotTtlMs: 1_000,
     history: { size: 10 },

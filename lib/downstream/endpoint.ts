@@ -318,7 +318,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
         if (link.socket === socket) receive(connection, frame);
       },
       close(code) {
-        if (link.socket === socket) link.socket = undefined;
+        if (link.socket !== socket) return; // another one has taken its place
+        link.socket = undefined;
         if (link.onGone) return link.onGone(code);
         if (!connections.has(connection.identity.id)) return;
         // A socket that was closed was meant to be; one that broke may come back.
@@ -330,14 +331,15 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
 
   /** A client has lost its socket, and comes back with another. */
   async function reattach(connection: Connection, link: Link, upgrade: Upgrade): Promise<Response> {
-    if (link.onGone) return empty(409, TEXT); // a third one
+    link.onGone?.(undefined); // of two that wait, the client means the last
     const old = link.socket;
     if (old) {
-      const code = await new Promise<number>((resolve) => {
+      const code = await new Promise<number | undefined>((resolve) => {
         link.onGone = resolve;
         old.close(1000);
         wheel.after(limits.closeTimeoutMs, () => resolve(BROKEN));
       });
+      if (code === undefined) return empty(409, TEXT);
       link.onGone = undefined;
       link.socket = undefined;
       // Whoever was there to answer has closed on purpose: that was the end of the connection.
@@ -519,8 +521,11 @@ interface Polling {
 /** The socket of a WebSocket connection; a stateful one may change it. */
 interface Link {
   socket: Socket | undefined;
-  /** Set while a newer socket waits for the old one to go; called with its close code. */
-  onGone: ((code: number) => void) | undefined;
+  /**
+   * Set while a newer socket waits for the old one to go; called with its close code, or without
+   * one when an even newer socket waits.
+   */
+  onGone: ((code: number | undefined) => void) | undefined;
 }
 
 /** The code of a socket that went without a close frame. */

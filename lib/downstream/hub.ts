@@ -270,6 +270,7 @@ export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
     const { protocol, framing, handler } = live;
     for (const record of framing.push(chunk)) {
       if (state !== "open") return;
+      lastHeardAt = now(); // a part of a record is no sign of life
       onMessage(protocol.parse(record, "client"), record, handler);
     }
   }
@@ -288,7 +289,6 @@ export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
   return {
     receive(chunk) {
       if (state === "closed") return;
-      lastHeardAt = now();
       guard(() => {
         if (state === "handshaking") {
           const opening = handshake.push(chunk);

@@ -27,15 +27,15 @@ function createSubscriber(
 }
 
 describe("every subscriber gets the publications of its topics", () => {
-  const TOPICS = 3;
-  const SUBSCRIBERS = 6;
+  const TOPICS = 2;
+  const SUBSCRIBERS = 8;
 
   /** A subscriber joins and leaves topics, a topic gets a publication, or a tick ends. */
   const step = fc.oneof(
     fc.record({
       type: fc.constant("place" as const),
       subscriber: fc.nat(SUBSCRIBERS - 1),
-      topics: fc.subarray([0, 1, 2]),
+      topics: fc.subarray([0, 1]),
     }),
     {
       weight: 3,

@@ -115,3 +115,6 @@ class ProbeHub : Hub
 
 /// <summary>The same under a type of its own, because detailed errors are an option of the hub's type.</summary>
 sealed class DetailedHub : ProbeHub;
+
+/// <summary>The same again, because the hub protocols are an option of the hub's type, too.</summary>
+sealed class BinaryHub : ProbeHub;

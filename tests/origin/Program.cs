@@ -20,6 +20,7 @@
 //   /hubs/probe          /hubs/stateful         /hubs/secure         ProbeHub
 //   /hubs/detailed                                                   ProbeHub with detailed errors
 //   /hubs/ws-only        /hubs/sse-only         /hubs/lp-only        ProbeHub with one transport
+//   /hubs/binary                                                     ProbeHub, also with BinaryProtocol
 //   /hubs/plain                                                      ProbeHub without the cookie
 //   /hubs/modern                                                     ProbeHub, negotiateVersion 1 at least
 //   /hubs/expiring                                                   ProbeHub, ends with the user's authentication
@@ -49,6 +50,7 @@ using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.SignalR;
+using Microsoft.AspNetCore.SignalR.Protocol;
 using Origin;
 
 Options options;
@@ -84,12 +86,15 @@ builder.Services.AddAuthorization();
 builder.Services.AddSignalR(hub =>
 {
     hub.AddFilter<Connections>();
+    hub.SupportedProtocols = ["json"];
     hub.HandshakeTimeout = Timer("handshake") ?? hub.HandshakeTimeout;
     hub.KeepAliveInterval = Timer("keepAlive") ?? hub.KeepAliveInterval;
     hub.ClientTimeoutInterval = Timer("client") ?? hub.ClientTimeoutInterval;
 })
     .AddHubOptions<LiveHub>(hub => hub.AddFilter<Stats>())
-    .AddHubOptions<DetailedHub>(hub => hub.EnableDetailedErrors = true);
+    .AddHubOptions<DetailedHub>(hub => hub.EnableDetailedErrors = true)
+    .AddHubOptions<BinaryHub>(hub => hub.SupportedProtocols = ["json", "messagepack"]);
+builder.Services.AddSingleton<IHubProtocol, BinaryProtocol>();
 
 builder.Services.Configure<ConnectionOptions>(connection =>
     connection.DisconnectTimeout = Timer("disconnect") ?? connection.DisconnectTimeout);
@@ -116,6 +121,7 @@ Map<ProbeHub>("/hubs/probe");
 Map<ProbeHub>("/hubs/stateful", http => http.AllowStatefulReconnects = true);
 Map<ProbeHub>("/hubs/secure").RequireAuthorization();
 Map<DetailedHub>("/hubs/detailed");
+Map<BinaryHub>("/hubs/binary");
 Map<ProbeHub>("/hubs/ws-only", http => http.Transports = HttpTransportType.WebSockets);
 Map<ProbeHub>("/hubs/sse-only", http => http.Transports = HttpTransportType.ServerSentEvents);
 Map<ProbeHub>("/hubs/lp-only", http => http.Transports = HttpTransportType.LongPolling);

@@ -47,7 +47,7 @@ export interface Peer {
   open(hub: string, handshake?: object): Promise<SocketPeer>;
   /** Asks for an event stream, and writes down the head of the answer. */
   stream(target: string, headers?: Message["headers"]): Promise<EventPeer>;
-  /** Does something, and writes down whether it took as long as it should, ms. */
+  /** Does something, and writes down whether it took as long as it should. */
   timed(fromMs: number, toMs: number, work: () => Promise<unknown>): Promise<void>;
   /** Cuts everything. */
   close(): void;
@@ -150,8 +150,7 @@ export function createPeer(url: string, transcript: Transcript): Peer {
       const startedAt = Date.now();
       await work();
       const tookMs = Date.now() - startedAt;
-      const isInTime = fromMs <= tookMs && tookMs <= toMs;
-      transcript.add(isInTime ? `after ${fromMs} to ${toMs} ms` : `after ${tookMs} ms`);
+      transcript.add(tookMs < fromMs ? "early" : tookMs > toMs ? "late" : "in time");
     },
     close() {
       for (const tcp of tcps) tcp.cut();

@@ -25,7 +25,7 @@ export interface SocketPeer {
   acked(sequenceId: number): Promise<void>;
   /** Calls Echo, and writes down everything up to its result: what has not come by then never does. */
   sync(): Promise<void>;
-  /** Writes down what comes in a time. */
+  /** Writes down what comes in a time, equal lines in a row as one. */
   during(ms: number): Promise<void>;
   /**
    * Writes down everything up to the end of the TCP connection; no close frame before a reset.
@@ -51,6 +51,11 @@ export function textOf(...records: readonly HubRecord[]): string {
     .join("");
 }
 
+/** A script has nothing more to do: its WebSocket was refused, as is written down. */
+export class NoWebSocketError extends Error {
+  override readonly name = "NoWebSocketError";
+}
+
 /** One thing that comes over a WebSocket. */
 interface Incoming {
   readonly kind: "record" | "ping" | "ack" | "control" | "close" | "end";
@@ -66,7 +71,7 @@ export function createSocketPeer(tcp: Tcp, transcript: Transcript, isOpen: boole
   let closing = false;
 
   function assertOpen(): void {
-    if (!isOpen) throw new Error("There is no WebSocket");
+    if (!isOpen) throw new NoWebSocketError("There is no WebSocket");
   }
 
   async function next(timeoutMs?: number): Promise<Incoming> {
@@ -163,12 +168,16 @@ export function createSocketPeer(tcp: Tcp, transcript: Transcript, isOpen: boole
     },
     async during(ms) {
       const until = Date.now() + ms;
+      const runs: { line: string; count: number }[] = [];
       for (;;) {
         const { kind, line } = await nextOwn(Math.max(1, until - Date.now()));
-        if (line === "silence") return;
-        transcript.add(line);
-        if (kind === "end") return;
+        if (line === "silence") break;
+        const last = runs.at(-1);
+        if (last?.line === line) last.count++;
+        else runs.push({ line, count: 1 });
+        if (kind === "end") break;
       }
+      for (const { line, count } of runs) transcript.add(count > 1 ? `${count} × ${line}` : line);
     },
     async ended(from) {
       let begun = from === undefined;

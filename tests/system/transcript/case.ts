@@ -1,7 +1,4 @@
-import type { Peer } from "../../support/transcript/peer.ts";
-
-/** What is played to two servers. Whatever the peer writes down must be the same. */
-export type Script = (peer: Peer) => Promise<unknown>;
+import type { Script } from "../../support/transcript/play.ts";
 
 /** Scripts by what they are about. */
 export type Cases = Readonly<Record<string, Script>>;

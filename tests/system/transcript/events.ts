@@ -62,7 +62,7 @@ export const events: Cases = {
     await peer.ask(`POST ${target}`, { body: textOf({ protocol: "xml", version: 1 }) });
     await events.ended();
   },
-  "a binary protocol over an event stream": async (peer) => {
+  "a protocol that only the relay speaks, over an event stream": async (peer) => {
     const target = await peer.negotiate("/hubs/plain");
     const events = await peer.stream(target);
     await peer.ask(`POST ${target}`, { body: textOf({ protocol: "messagepack", version: 1 }) });

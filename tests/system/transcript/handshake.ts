@@ -1,5 +1,6 @@
 /** The first record of a connection, over WebSockets. */
 
+import { sleep } from "../../support/transcript/peer.ts";
 import { textOf } from "../../support/transcript/socket-peer.ts";
 import { OPCODE } from "../../support/transcript/websocket.ts";
 import { type Cases, each } from "./case.ts";
@@ -11,6 +12,10 @@ const echo = (id: string, text: string) => ({
   target: "Echo",
   arguments: [text],
 });
+
+/** MessagePack's `[6]` and `[7, nil]`, each behind its length. */
+const PACKED_PING = Buffer.from([2, 0x91, 6]);
+const PACKED_CLOSE = Buffer.from([3, 0x92, 7, 0xc0]);
 
 /** A handshake of so many bytes, its separator not counted. */
 function sized(bytes: number): string {
@@ -101,6 +106,30 @@ export const handshakes: Cases = {
     const socket = await peer.upgrade("/hubs/plain");
     socket.send({ protocol: "messagepack", version: 1 });
     await socket.ended();
+  },
+  "a binary protocol is answered in a binary frame, and so is its Close": async (peer) => {
+    const socket = await peer.upgrade("/hubs/binary");
+    socket.send({ protocol: "messagepack", version: 1 });
+    await socket.take(1);
+    socket.frame(OPCODE.binary, PACKED_PING);
+    socket.frame(OPCODE.binary, PACKED_CLOSE);
+    await socket.ended();
+  },
+  "a binary protocol over an event stream": async (peer) => {
+    const target = await peer.negotiate("/hubs/binary");
+    const events = await peer.stream(target);
+    await peer.ask(`POST ${target}`, { body: textOf({ protocol: "MessagePack", version: 1 }) });
+    await events.ended();
+  },
+  "a binary protocol over long polling": async (peer) => {
+    const target = await peer.negotiate("/hubs/binary");
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: textOf({ protocol: "messagepack", version: 1 }) });
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`POST ${target}`, { body: PACKED_CLOSE });
+    await sleep(200);
+    await peer.ask(`GET ${target}`);
+    await peer.ask(`GET ${target}`);
   },
   "the largest handshake": async (peer) => {
     const socket = await peer.upgrade("/hubs/plain");

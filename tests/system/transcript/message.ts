@@ -217,8 +217,7 @@ export const messages: Cases = {
     (type) => `a message of type ${type}`,
     (type) => async (peer) => {
       const socket = await peer.open(HUB);
-      socket.send(`{"type":${type}}`);
-      socket.send(call("Echo", "a"));
+      socket.send(`{"type":${type}}`, call("Echo", "a"));
       await socket.during(400);
     },
   ),

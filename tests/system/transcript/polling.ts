@@ -229,15 +229,6 @@ export const polling: Cases = {
     await sleep(200);
     await peer.ask(`DELETE ${target}`);
   },
-  "two first polls": async (peer) => {
-    const target = await peer.negotiate("/hubs/plain");
-    const polls = await Promise.all([peer.start(`GET ${target}`), peer.start(`GET ${target}`)]);
-    await sleep(200);
-    await peer.ask(`POST ${target}`, { body: HELLO });
-    // Which of them is the first is chance; the other one waits.
-    const bodies = await Promise.all(polls.map((poll) => poll.answer()));
-    peer.transcript.add(`bodies: ${bodies.map(({ text }) => text.length).sort()}`);
-  },
   "a result after a hub failure at the end": async (peer) => {
     const target = await peer.negotiate("/hubs/plain", "negotiateVersion=1&fail=disconnect");
     await peer.ask(`GET ${target}&fail=disconnect`);

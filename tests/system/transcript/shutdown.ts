@@ -1,30 +1,33 @@
-/** The server is told to end: each script plays up to there, and goes on once it was told. */
+/** A server that is told to end, with SIGTERM. */
 
 import { type Peer, sleep } from "../../support/transcript/peer.ts";
 import { HANDSHAKE, textOf } from "../../support/transcript/socket-peer.ts";
 
-/** @returns what is to be done once the server was told */
-export type Prelude = (peer: Peer) => Promise<() => Promise<unknown>>;
+/** @param told resolves once the server was told, which it is when all scripts wait for it */
+type EndingScript = (peer: Peer, told: () => Promise<void>) => Promise<unknown>;
 
-export const shutdowns: Readonly<Record<string, Prelude>> = {
-  "shutdown: a WebSocket": async (peer) => {
+export const shutdowns: Readonly<Record<string, EndingScript>> = {
+  "shutdown: a WebSocket": async (peer, told) => {
     const socket = await peer.open("/hubs/plain");
-    return () => socket.ended();
+    await told();
+    await socket.ended();
   },
-  "shutdown: an event stream": async (peer) => {
+  "shutdown: an event stream": async (peer, told) => {
     const target = await peer.negotiate("/hubs/plain");
     const events = await peer.stream(target);
     await peer.ask(`POST ${target}`, { body: textOf(HANDSHAKE) });
     await events.take(2);
-    return () => events.ended();
+    await told();
+    await events.ended();
   },
-  "shutdown: a poll": async (peer) => {
+  "shutdown: a poll": async (peer, told) => {
     const target = await peer.negotiate("/hubs/plain");
     await peer.ask(`GET ${target}`);
     await peer.ask(`POST ${target}`, { body: textOf(HANDSHAKE) });
     await peer.ask(`GET ${target}`);
     const poll = await peer.start(`GET ${target}`);
     await sleep(100);
-    return () => poll.answer();
+    await told();
+    await poll.answer();
   },
 };

@@ -229,6 +229,15 @@ export const stateful: Cases = {
     await second.answer();
     await peer.upgrade(target);
   },
+  "stateful: more than is kept": async (peer) => {
+    const { socket } = await open(peer);
+    const push = { type: 1, target: "PushMe", arguments: ["big", ["x".repeat(1_000)]] };
+    socket.send(...Array.from({ length: 120 }, () => push));
+    await socket.during(500);
+    peer.transcript.add("acked:");
+    socket.send({ type: 8, sequenceId: 90 });
+    await socket.during(500);
+  },
   "stateful: a POST and a poll": async (peer) => {
     const { target } = await open(peer);
     await peer.ask(`POST ${target}`, { body: "a" });
