@@ -1,8 +1,9 @@
 /** Refusals as HTTP answers: PROTOCOL.md section 6. */
 
-import { type Admission, refusedResponse } from "../lib/downstream/admission.ts";
+import { refusedResponse } from "../lib/downstream/admission.ts";
 import type { Context } from "../lib/downstream/context.ts";
 import { Refusal, type RefusalCode } from "../lib/errors.ts";
+import type { Verdict } from "../lib/upstream/access.ts";
 
 const STATUS: Readonly<Record<RefusalCode, number>> = {
   invalid_message: 400,
@@ -32,16 +33,12 @@ export function assertRoom({ sessions }: Context): void {
 }
 
 /**
- * Has the origin judge whoever sent a request.
- * @returns the origin's own answer for a client that it refuses
- * @throws {Refusal} `unavailable` when it is away and has not judged this client before
+ * What a client that is not let in is answered.
+ * @returns the origin's own answer; `undefined` when it is let in
+ * @throws {Refusal} `unavailable` when the origin is away and has not judged this client before
  */
-export async function refuse(
-  admission: Admission | undefined,
-  request: Request,
-): Promise<Response | undefined> {
-  const verdict = await admission?.judge(request);
-  if (verdict?.type === "refused") return refusedResponse(verdict);
-  if (verdict?.type !== "unavailable") return undefined;
+export function answerOf(verdict: Verdict): Response | undefined {
+  if (verdict.type === "refused") return refusedResponse(verdict);
+  if (verdict.type === "accepted") return undefined;
   throw new Refusal("unavailable", "The origin is away, and has not said whether you may watch");
 }

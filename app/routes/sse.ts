@@ -7,14 +7,15 @@ import { openEventStream } from "../../lib/downstream/sse.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Request as TopicRequest } from "../../lib/subscriptions.ts";
 import { MAX_TOPICS_PER_MESSAGE } from "../../lib/wire/message.ts";
-import { assertRoom, refuse } from "../refusal.ts";
+import { answerOf, assertRoom } from "../refusal.ts";
 
 export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
   return new Hono().get("/sse", async (c) => {
     assertRoom(context);
     const query = new URL(c.req.url).searchParams;
     const requests = readRequests(query, c.req.header("last-event-id"));
-    const refusal = await refuse(admissions.get(hubOf(context, requests)), c.req.raw);
+    const verdict = await admissions.get(hubOf(context, requests))?.judge(c.req.raw);
+    const refusal = verdict && answerOf(verdict);
     if (refusal) return refusal;
     const body = openEventStream(context, requests, { envelope: readFlag(query, "envelope") });
     return c.body(body, 200, {

@@ -4,14 +4,15 @@ import { Hono } from "hono";
 import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
 import { printState } from "../../lib/wire/message.ts";
-import { assertRoom, refuse } from "../refusal.ts";
+import { answerOf, assertRoom } from "../refusal.ts";
 
 export function topicsRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
   return new Hono().get("/topics/:topic{.+}", async (c) => {
     assertRoom(context);
     const topic = c.req.param("topic");
     const { feed } = context.relay.find(topic);
-    const refusal = await refuse(admissions.get(feed.spec.path), c.req.raw);
+    const verdict = await admissions.get(feed.spec.path)?.judge(c.req.raw);
+    const refusal = verdict && answerOf(verdict);
     if (refusal) return refusal;
     const state = await context.relay.read(topic);
     // Weak: the same state may be a snapshot, or an older one with what has come since.

@@ -6,7 +6,7 @@ import type { Context } from "../../lib/downstream/context.ts";
 import { acceptWebSocket } from "../../lib/downstream/ws.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Bindings } from "../host.ts";
-import { assertRoom, refuse } from "../refusal.ts";
+import { answerOf, assertRoom } from "../refusal.ts";
 
 export function wsRoute(
   context: Context,
@@ -17,15 +17,17 @@ export function wsRoute(
     if (!upgrade) throw new Refusal("invalid_request", "Expected a WebSocket upgrade");
     assertRoom(context);
     // Which topics it will want is not known yet: each hub is asked, and who is refused by all goes.
-    const refusals = new Map<string, Response>();
-    for (const [path, admission] of admissions) {
-      const refusal = await refuse(admission, c.req.raw);
-      if (refusal) refusals.set(path, refusal);
-    }
-    const [refusal] = refusals.values();
-    if (refusal && refusals.size === admissions.size) return refusal;
+    const asked = [...admissions].map(async ([path, admission]) => {
+      return { path, verdict: await admission.judge(c.req.raw) };
+    });
+    const judged = await Promise.all(asked);
+    const admitted = judged.filter(({ verdict }) => verdict.type === "accepted");
+    const [first] = judged;
+    const refusal = first && admitted.length === 0 ? answerOf(first.verdict) : undefined;
+    if (refusal) return refusal;
+    const paths = new Set(admitted.map(({ path }) => path));
     return upgrade((socket) =>
-      acceptWebSocket(context, socket, { mayWatch: (path) => !refusals.has(path) }),
+      acceptWebSocket(context, socket, { mayWatch: (path) => paths.has(path) }),
     );
   });
 }
