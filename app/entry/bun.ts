@@ -1,7 +1,7 @@
 /** The relay on Bun: `bun app/entry/bun.ts`. The only file that names `Bun`. */
 
 import { pathToFileURL } from "node:url";
-import { asksForWebSocket } from "../../lib/downstream/endpoint.ts";
+import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Dial, Frame, Socket, SocketHandler } from "../../lib/socket.ts";
 import type { Bindings, Fetch, Host, Listening } from "../host.ts";
 import { run } from "../run.ts";

@@ -1,7 +1,7 @@
 /** The relay on Deno: `deno task start`. The only file that names `Deno`. */
 
 import { stripTypeScriptTypes } from "node:module";
-import { asksForWebSocket } from "../../lib/downstream/endpoint.ts";
+import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Frame, Socket, SocketHandler } from "../../lib/socket.ts";
 import type { Bindings, Fetch, Host, Listening } from "../host.ts";
 import { run } from "../run.ts";

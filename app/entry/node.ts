@@ -9,7 +9,7 @@ import { pipeline } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
 import { createAdaptorServer } from "@hono/node-server";
 import { type RawData, type Server, WebSocket, WebSocketServer } from "ws";
-import { asksForWebSocket } from "../../lib/downstream/endpoint.ts";
+import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Frame, Socket, SocketHandler, Upgrade } from "../../lib/socket.ts";
 import type { Fetch, Host, Listening } from "../host.ts";
 import { run } from "../run.ts";

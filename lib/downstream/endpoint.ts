@@ -11,6 +11,7 @@ import type { Frame, Socket, SocketHandler, Upgrade } from "../socket.ts";
 import type { Wheel } from "../wheel.ts";
 import type { HubProtocol, Raw } from "../wire/hub.ts";
 import type { AvailableTransport, TransportName } from "../wire/negotiate.ts";
+import { empty, TEXT, text } from "./answer.ts";
 import {
   createHubReceiver,
   type HubClose,
@@ -20,6 +21,8 @@ import {
   type HubTransport,
 } from "./hub.ts";
 import { wrapFor } from "./hub-format.ts";
+import { createPollSink, POLL_HEADERS, type PollSink } from "./polling.ts";
+import { queryOf, transportOf } from "./request.ts";
 import { createStatefulBuffer, type StatefulBuffer } from "./stateful.ts";
 import { createStreamSink } from "./stream-sink.ts";
 
@@ -110,7 +113,7 @@ interface Connection {
   posts: Promise<unknown>;
   /** Gives it up when nobody comes. */
   expiry: Timer | undefined;
-  poll: Polling | undefined;
+  poll: PollSink | undefined;
   link: Link | undefined;
 }
 
@@ -119,12 +122,6 @@ export interface Endpoint {
   handle(request: Request, bindings: Bindings): Promise<Response>;
 }
 
-const TEXT = { "content-type": "text/plain" };
-const POLL_HEADERS = {
-  "cache-control": "no-cache, no-store",
-  expires: "Thu, 01 Jan 1970 00:00:00 GMT",
-  pragma: "no-cache",
-};
 const EARLY_BYTES = 65_536;
 
 export function createEndpoint(options: EndpointOptions): Endpoint {
@@ -166,7 +163,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       return text(400, "Cannot change transports mid-connection", headers);
     }
     if (known?.kind) {
-      if (kind === "polling") return poll(known, request);
+      // Before its first poll has been answered there is none to follow.
+      if (kind === "polling") return known.poll?.poll(request.signal) ?? empty(409, TEXT);
       if (known.link && known.receiver?.isStateful && upgrade) {
         return reattach(known, known.link, upgrade);
       }
@@ -386,82 +384,29 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   // Long polling
 
   function openPolling(connection: Connection, serving: Serving): Response {
-    const polling: Polling = { outbox: [], bytes: 0, waiting: undefined, finished: false };
-    connection.poll = polling;
+    const sink = createPollSink({
+      clock,
+      wheel,
+      pollTimeoutMs: limits.pollTimeoutMs,
+      onPoll: () => connection.expiry?.cancel(),
+      onAnswered() {
+        if (connections.has(connection.identity.id)) expire(connection);
+      },
+      onEnd: () => retire(connection),
+    });
+    connection.poll = sink;
     const transport: HubTransport = {
       kind: "polling",
+      sink,
       wrap: wrapFor("polling"),
-      sink: {
-        send(frame) {
-          polling.outbox.push(typeof frame === "string" ? encoder.encode(frame) : frame);
-          polling.bytes += polling.outbox.at(-1)?.length ?? 0;
-          polling.waiting?.deliver();
-          return polling.bytes === 0;
-        },
-        get bufferedBytes() {
-          return polling.bytes;
-        },
-      },
       close() {
-        polling.finished = true;
         closed(connection);
-        polling.waiting?.deliver();
+        sink.finish();
       },
     };
     start(connection, serving, transport);
     expire(connection);
     return empty(200, { ...POLL_HEADERS, "content-type": "application/octet-stream" });
-  }
-
-  function poll(connection: Connection, request: Request): Promise<Response> | Response {
-    const polling = connection.poll;
-    if (!polling) return empty(409, TEXT); // its first poll has not been answered yet
-    polling.waiting?.supersede();
-    connection.expiry?.cancel();
-    if (polling.bytes > 0 || polling.finished) return deliver(connection, polling);
-    return new Promise((resolve) => {
-      const finish = (response: Response) => {
-        if (polling.waiting !== waiting) return;
-        polling.waiting = undefined;
-        timer.cancel();
-        request.signal.removeEventListener("abort", abort);
-        if (connections.has(connection.identity.id)) expire(connection);
-        resolve(response);
-      };
-      const abort = () => finish(empty(499, POLL_HEADERS)); // its client has gone: nobody reads it
-      const waiting = {
-        // What one tick brings goes in one answer.
-        deliver: () =>
-          clock.soon(() => {
-            if (polling.waiting === waiting) finish(deliver(connection, polling));
-          }),
-        supersede: () => finish(empty(204, { ...TEXT, ...POLL_HEADERS })),
-      };
-      polling.waiting = waiting;
-      const timer = wheel.after(limits.pollTimeoutMs, () =>
-        finish(empty(200, { ...POLL_HEADERS, ...TEXT })),
-      );
-      request.signal.addEventListener("abort", abort, { once: true });
-    });
-  }
-
-  function deliver(connection: Connection, polling: Polling): Response {
-    if (polling.bytes === 0 && polling.finished) {
-      retire(connection);
-      return empty(204, { ...TEXT, ...POLL_HEADERS });
-    }
-    const body = new Uint8Array(polling.bytes);
-    let at = 0;
-    for (const piece of polling.outbox) {
-      body.set(piece, at);
-      at += piece.length;
-    }
-    polling.outbox = [];
-    polling.bytes = 0;
-    expire(connection);
-    return new Response(body, {
-      headers: { ...POLL_HEADERS, "content-type": "application/octet-stream" },
-    });
   }
 
   // What clients send on requests of their own
@@ -496,26 +441,13 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     if (connection?.kind !== "polling" || !connection.receiver) {
       return text(400, "Cannot terminate this connection using the DELETE endpoint.", TEXT);
     }
-    const polling = connection.poll;
     connection.receiver.close({ allowReconnect: true });
     // A poll that waits is told so; without one there is nobody left to tell.
-    if (polling) {
-      polling.waiting?.deliver();
-      clock.soon(() => retire(connection));
-    }
+    clock.soon(() => retire(connection));
     return empty(202, TEXT);
   }
 
   return { handle };
-}
-
-interface Polling {
-  outbox: Uint8Array[];
-  bytes: number;
-  /** The poll that waits for data. */
-  waiting: { deliver(): void; supersede(): void } | undefined;
-  /** The hub's side is over: what is left is delivered, then 204. */
-  finished: boolean;
 }
 
 /** The socket of a WebSocket connection; a stateful one may change it. */
@@ -531,61 +463,11 @@ interface Link {
 /** The code of a socket that went without a close frame. */
 const BROKEN = 1006;
 
-const encoder = new TextEncoder();
-
 const KINDS: Readonly<Record<TransportName, HubTransport["kind"]>> = {
   WebSockets: "websocket",
   ServerSentEvents: "sse",
   LongPolling: "polling",
 };
-
-/**
- * Whether a request is the opening of a WebSocket. One that is malformed asks for none, and is
- * answered as if it had not tried.
- * @see https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
- */
-export function asksForWebSocket({
-  method,
-  headers,
-}: Pick<Request, "method" | "headers">): boolean {
-  const has = (name: string, wanted: string) =>
-    (headers.get(name) ?? "").split(",").some((item) => item.trim().toLowerCase() === wanted);
-  return (
-    method === "GET" &&
-    has("connection", "upgrade") &&
-    has("upgrade", "websocket") &&
-    headers.get("sec-websocket-version") === "13" &&
-    /^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "")
-  );
-}
-
-/** Which transport a GET asks for, as ASP.NET Core tells them apart. */
-function transportOf(request: Request, isUpgrade: boolean): TransportName {
-  const accepted = (request.headers.get("accept") ?? "").split(",");
-  if (accepted.some((type) => type.trim().toLowerCase() === "text/event-stream")) {
-    return "ServerSentEvents";
-  }
-  return isUpgrade ? "WebSockets" : "LongPolling";
-}
-
-/** All values of a query parameter, whose name may be written in any case. */
-export function queryOf(request: Request, name: string): string[] {
-  return [...new URL(request.url).searchParams].flatMap(([key, value]) =>
-    key.toLowerCase() === name.toLowerCase() ? [value] : [],
-  );
-}
-
-function empty(status: number, headers: Record<string, string>): Response {
-  return new Response(null, { status, headers });
-}
-
-function text(status: number, body: string, headers: Record<string, string>): Response {
-  // A stream, as a string brings a type of its own, and on Bun bytes do, too.
-  const sink = createStreamSink(() => {});
-  sink.send(body);
-  sink.close();
-  return new Response(sink.body, { status, headers });
-}
 
 function unsupported(transport: TransportName, headers: Record<string, string>): Response {
   return text(404, `${transport} transport not supported by this end point type`, headers);

@@ -10,7 +10,8 @@ import {
   printNegotiateResponse,
   type TransportName,
 } from "../wire/negotiate.ts";
-import { queryOf, TRANSPORTS } from "./endpoint.ts";
+import { TRANSPORTS } from "./endpoint.ts";
+import { queryOf } from "./request.ts";
 import type { Tokens } from "./token.ts";
 
 /** A client that may connect. */
