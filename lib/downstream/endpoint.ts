@@ -165,7 +165,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     if (known?.kind) {
       // Before its first poll has been answered there is none to follow.
       if (kind === "polling") return known.poll?.poll(request.signal) ?? empty(409, TEXT);
-      if (known.link && known.receiver?.isStateful && upgrade) {
+      if (known.link && canReattach(known) && upgrade) {
         return reattach(known, known.link, upgrade);
       }
       return empty(409, TEXT);
@@ -275,12 +275,12 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       const buffer = identity.stateful
         ? createStatefulBuffer({ maxBytes: limits.statefulBytes })
         : undefined;
-      const link: Link = { socket, onGone: undefined };
+      const link: Link = { socket, buffer, onGone: undefined };
       connection.link = link;
       const sink: Sink = {
         send(frame, messages = 0) {
           if (buffer && messages > 0 && connection.receiver?.isStateful) {
-            if (!buffer.append(frame, messages)) overflow(connection, link);
+            if (!buffer.append(frame, messages)) overflow(connection, link, buffer);
           }
           return link.socket?.send(frame) ?? true;
         },
@@ -304,9 +304,10 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     });
   }
 
-  /** More is kept for a stateful client than may be: it is away for too long, or acknowledges nothing. */
-  function overflow(connection: Connection, link: Link): void {
-    if (link.socket) connection.receiver?.close({ error: "Too slow", allowReconnect: true });
+  /** More is kept for a stateful client than may be. */
+  function overflow(connection: Connection, link: Link, buffer: StatefulBuffer): void {
+    // Whether one that is there keeps up is seen at its socket: all it loses is its way back.
+    if (link.socket) buffer.forget();
     else give(connection);
   }
 
@@ -321,7 +322,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
         if (link.onGone) return link.onGone(code);
         if (!connections.has(connection.identity.id)) return;
         // A socket that was closed was meant to be; one that broke may come back.
-        if (code === BROKEN && connection.receiver?.isStateful) expire(connection);
+        if (code === BROKEN && canReattach(connection)) expire(connection);
         else give(connection);
       },
     };
@@ -453,11 +454,17 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
 /** The socket of a WebSocket connection; a stateful one may change it. */
 interface Link {
   socket: Socket | undefined;
+  /** Of a connection that may change it. */
+  readonly buffer: StatefulBuffer | undefined;
   /**
    * Set while a newer socket waits for the old one to go; called with its close code, or without
    * one when an even newer socket waits.
    */
   onGone: ((code: number | undefined) => void) | undefined;
+}
+
+function canReattach({ receiver, link }: Connection): boolean {
+  return receiver?.isStateful === true && link?.buffer?.canResend === true;
 }
 
 /** The code of a socket that went without a close frame. */

@@ -24,6 +24,13 @@ export interface StatefulBuffer {
    */
   append(frame: Frame, messages: number): boolean;
   /**
+   * Keeps nothing from here on, and forgets what it has: for a peer that reads, but acknowledges too
+   * seldom for its buffer. It goes on as it is, and cannot come back on another socket.
+   */
+  forget(): void;
+  /** Whether nothing was forgotten, so that the peer can go on on a new socket. */
+  readonly canResend: boolean;
+  /**
    * The peer has processed everything up to this id; 0 and below say nothing.
    * @returns whether there is room for another frame
    * @throws {ProtocolError} when no message of this id was sent: .NET would forget what the peer
@@ -64,6 +71,7 @@ export function createStatefulBuffer({
   let kept: Kept[] = [];
   let keptBytes = 0;
   let sent = 0;
+  let forgotten = false;
   /** Id of the next counted message from the peer. */
   let next = 1;
   let processed = 0;
@@ -73,11 +81,23 @@ export function createStatefulBuffer({
   return {
     append(frame, messages) {
       if (messages > 0) {
-        kept.push({ frame, first: sent + 1, last: sent + messages });
-        keptBytes += frame.length;
+        if (!forgotten) {
+          kept.push({ frame, first: sent + 1, last: sent + messages });
+          keptBytes += frame.length;
+        }
         sent += messages;
       }
       return keptBytes <= maxBytes;
+    },
+
+    forget() {
+      forgotten = true;
+      kept = [];
+      keptBytes = 0;
+    },
+
+    get canResend() {
+      return !forgotten;
     },
 
     ack(sequenceId) {

@@ -82,6 +82,18 @@ describe("sending", () => {
     expect(buffer.resend()).toEqual({ sequenceId: 4, frames: Array(7).fill(frame) });
   });
 
+  test("what is forgotten is still counted, and nothing is kept from then on", () => {
+    const buffer = createStatefulBuffer({ maxBytes: 4 });
+    expect(buffer.append("12345", 1)).toBe(false);
+    expect(buffer.canResend).toBe(true);
+    buffer.forget();
+    expect(buffer.canResend).toBe(false);
+    expect(buffer.append("67890", 2)).toBe(true);
+    expect(buffer.resend().frames).toEqual([]);
+    expect(buffer.ack(3)).toBe(true);
+    expect(() => buffer.ack(4)).toThrow(ProtocolError);
+  });
+
   test("the bound is 100,000 bytes unless told, of text and of bytes alike", () => {
     for (const frame of ["x".repeat(50_000), new Uint8Array(50_000)]) {
       const buffer = createStatefulBuffer();

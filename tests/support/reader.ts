@@ -18,8 +18,10 @@ export interface View {
 
 interface Known extends View {
   state: "closed" | "opening" | "resetting" | "live" | "stale";
-  /** Where it can go on after a cut. */
-  position: string | undefined;
+  /** Nothing came since the last reset, so that numbers may be missing that nobody could know. */
+  isFresh: boolean;
+  /** Where it can go on after a cut, and what it knew there. */
+  mark: View & { readonly position: string | undefined; readonly isFresh: boolean };
 }
 
 export interface Reader {
@@ -49,7 +51,8 @@ export function createReader(
   function view(topic: string): Known {
     let known = topics.get(topic);
     if (!known) {
-      known = { state: "closed", position: undefined, number: 0, values: {} };
+      const nothing = { number: 0, values: {}, isFresh: true };
+      known = { state: "closed", ...nothing, mark: { position: undefined, ...nothing } };
       topics.set(topic, known);
     }
     return known;
@@ -57,12 +60,15 @@ export function createReader(
 
   function reach(known: Known, position: string | undefined): void {
     if (position === undefined) return;
-    known.position = position;
     lastPosition = position;
-    // It says of all topics how far they have been read, unless one is just being caught up with.
+    // It says of all topics how far they have been read; but where each has a position of its own,
+    // one may just be catching up with the others.
     const open = [...topics.values()].filter(({ state }) => state !== "closed");
-    if (open.some(({ state }) => state === "opening" || state === "resetting")) return;
-    for (const other of open) other.position = position;
+    const isCatchingUp = open.some(({ state }) => state === "opening" || state === "resetting");
+    for (const other of isCatchingUp && !isStream ? [known] : open) {
+      const { number, values, isFresh } = other;
+      other.mark = { position, number, values: { ...values }, isFresh };
+    }
   }
 
   function put(known: Known, [, key, number]: [string, string, number]): void {
@@ -77,14 +83,18 @@ export function createReader(
       for (const name of names) view(name).state = "opening";
       return names.map((topic) => ({
         topic,
-        since: isStream ? lastPosition : view(topic).position,
+        since: isStream ? lastPosition : view(topic).mark.position,
       }));
     },
     leave(topic) {
       view(topic).state = "closed";
     },
     cut() {
-      for (const known of topics.values()) known.state = "closed";
+      for (const known of topics.values()) {
+        const { number, values, isFresh } = known.mark;
+        // An opening that was cut in the middle has not been.
+        Object.assign(known, { state: "closed", number, values: { ...values }, isFresh });
+      }
     },
     read(text) {
       const message = JSON.parse(text);
@@ -100,11 +110,14 @@ export function createReader(
           }
           expect(["opening", "live"]).toContain(known.state);
           expect(message.data[2]).toBe(next(message.topic, known.number));
+          if (!known.isFresh) expect(message.data[2]).toBe(known.number + 1);
+          known.isFresh = false;
           put(known, message.data);
           return reach(known, message.position);
         case "reset":
           expect(["opening", "stale"]).toContain(known.state);
           known.state = "resetting";
+          known.isFresh = true;
           known.number = message.snapshot?.number ?? 0;
           known.values = { ...message.snapshot?.values };
           return;

@@ -26,7 +26,7 @@ export interface Program {
 
 const READY_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 5_000;
-const RUN_TIMEOUT_MS = 15_000;
+const RUN_TIMEOUT_MS = 120_000;
 const MAX_OUTPUT = 65_536;
 
 const running = new Set<ChildProcess>();

@@ -14,7 +14,7 @@ import {
   LogLevel,
 } from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { ConfigInput } from "../../app/config.ts";
 import { demoConfig } from "../../app/demo/config.ts";
 import { eventually } from "../support/eventually.ts";
@@ -39,6 +39,9 @@ const CUTS = 20;
 const DISCONNECT_TIMEOUT_MS = 1_000;
 /** How long it waits for the old socket of a client that has come back, ms. */
 const CLOSE_TIMEOUT_MS = 300;
+
+// A client that has lost something waits for it forever.
+vi.setConfig({ testTimeout: 30_000 });
 
 declareWith("bun", findRuntime("bun"), (bun) => {
   let origin: Origin;
@@ -160,6 +163,17 @@ function declareRelay(runtime: Runtime, protocol: string, origin: () => Origin):
     expect(events).toEqual(["reconnecting", "reconnected"]);
     expect(client.state).toBe(HubConnectionState.Connected);
     expect(await client.invoke("PlaceBet", BET)).toMatchObject({ accepted: false });
+  });
+
+  test("a client that is sent away and invited back does not try its old connection", async () => {
+    const { client, events } = await connect(`${relay.url}/hubs/live`, protocol);
+    const { connectionId } = client;
+    const back = new Promise((resolve) => client.onreconnected(resolve));
+    // More than a message may have.
+    client.send("PlaceBet", "x".repeat(40_000)).catch(() => {}); // it may be cut while it is sent
+    expect(await back).not.toBe(connectionId);
+    expect(await client.invoke("PlaceBet", BET)).toMatchObject({ accepted: false });
+    expect(events).toEqual(["reconnecting", "reconnected"]);
   });
 
   test("a relay that drains does not crash a Node client", async () => {

@@ -64,7 +64,7 @@ test("what is asked for comes whole or not at all", () => {
   fc.assert(
     fc.property(
       fc.record({ size: fc.nat(6), ttlMs: fc.nat(150) }),
-      fc.array(step, { maxLength: 60 }),
+      fc.array(step, { maxLength: 60, size: "max" }),
       (limits, steps) => {
         let sequence = 10;
         let now = 1_000;

@@ -7,7 +7,7 @@ test("the newest of each key is kept, of as many keys as there may be", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 4 }),
-      fc.array(fc.constantFrom("a", "b", "c", "d", "e", "f"), { maxLength: 40 }),
+      fc.array(fc.constantFrom("a", "b", "c", "d", "e", "f"), { maxLength: 40, size: "max" }),
       fc.nat(40),
       (maxKeys, keys, after) => {
         const latest = createLatest(maxKeys);

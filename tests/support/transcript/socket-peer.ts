@@ -25,7 +25,7 @@ export interface SocketPeer {
   acked(sequenceId: number): Promise<void>;
   /** Calls Echo, and writes down everything up to its result: what has not come by then never does. */
   sync(): Promise<void>;
-  /** Writes down what comes in a time, equal lines in a row as one. */
+  /** Writes down what comes in a time. */
   during(ms: number): Promise<void>;
   /**
    * Writes down everything up to the end of the TCP connection; no close frame before a reset.
@@ -101,7 +101,7 @@ export function createSocketPeer(tcp: Tcp, transcript: Transcript, isOpen: boole
       if (!fin) continue;
       const { payloads } = fragments;
       const name = fragments.opcode === OPCODE.text ? "text" : "binary";
-      const split = payloads.length > 1 ? ` in ${payloads.length} frames` : "";
+      const split = payloads.length > 1 ? " in fragments" : "";
       fragments = undefined;
       // One line a record, however many came in one frame: that is a matter of time.
       for (const record of recordsOf(Buffer.concat(payloads))) {
@@ -168,16 +168,12 @@ export function createSocketPeer(tcp: Tcp, transcript: Transcript, isOpen: boole
     },
     async during(ms) {
       const until = Date.now() + ms;
-      const runs: { line: string; count: number }[] = [];
       for (;;) {
         const { kind, line } = await nextOwn(Math.max(1, until - Date.now()));
-        if (line === "silence") break;
-        const last = runs.at(-1);
-        if (last?.line === line) last.count++;
-        else runs.push({ line, count: 1 });
-        if (kind === "end") break;
+        if (line === "silence") return;
+        transcript.add(line);
+        if (kind === "end") return;
       }
-      for (const { line, count } of runs) transcript.add(count > 1 ? `${count} × ${line}` : line);
     },
     async ended(from) {
       let begun = from === undefined;

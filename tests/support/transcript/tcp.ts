@@ -23,7 +23,7 @@ export interface Tcp {
 }
 
 /** Longer than any wait that a case has with its own timers. */
-const SILENCE_MS = 6_000;
+const SILENCE_MS = 5_000;
 
 export async function openTcp(url: string): Promise<Tcp> {
   const { hostname, port } = new URL(url);

@@ -52,13 +52,10 @@ export function createTranscript(): Transcript {
 /** Bytes as a person reads them: text where they are text, long runs of one character counted. */
 export function show(bytes: Uint8Array): string {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  if (text.includes("\ufffd") || text.charCodeAt(0) < 9) {
-    return `0x${Buffer.from(bytes).toString("hex")}`;
-  }
-  const readable = text
+  if (text.charCodeAt(0) < 9) return `0x${Buffer.from(bytes).toString("hex")}`; // MessagePack
+  return text
     .replaceAll("\u001e", "␞")
     .replaceAll("\r", "\\r")
     .replaceAll("\n", "\\n")
     .replaceAll(/(.)\1{40,}/gu, (run, one) => `${one}{${run.length}}`);
-  return readable;
 }

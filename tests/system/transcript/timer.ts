@@ -218,8 +218,8 @@ export const timers: Cases = {
     await next.take(1);
     socket.tcp.cut();
     await sleep(4_000);
-    next.send({ type: 9, sequenceId: 1 });
-    await next.sync();
+    next.send({ type: 9, sequenceId: 1 }, echo);
+    await next.take(1);
   },
   "time: a third socket while the second waits": async (peer) => {
     const query = "negotiateVersion=1&useStatefulReconnect=true";
