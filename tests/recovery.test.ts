@@ -325,3 +325,40 @@ test("what a client knows follows from what it was told, and is true in the end"
     { numRuns: 1000 },
   );
 }, 30_000);
+
+test("an opening may be cut after any message, and the next one goes on from there", async () => {
+  const publications = fc.array(publication, { maxLength: 12, size: "max" });
+  await fc.assert(
+    fc.asyncProperty(publications, publications, async (before, after) => {
+      const world = createWorld();
+      const { relay, origin } = world;
+      const reader = () => createReader(origin.next, { isStream: true });
+      // One for each message at which it is cut, and one that keeps the topics live.
+      const cuts = Array.from({ length: 24 }, () => createClient(relay, reader()));
+      const all = [createClient(relay, reader()), ...cuts];
+      for (const client of all) client.open(TOPICS);
+      await calm({ ...world, clients: all });
+      for (const { topic, key } of before) origin.publish(topic, key);
+      await relay.settle();
+      for (const client of cuts) {
+        client.read(Number.POSITIVE_INFINITY);
+        client.cut();
+      }
+      for (const { topic, key } of after) origin.publish(topic, key);
+      for (const [count, client] of cuts.entries()) {
+        client.open(TOPICS);
+        client.read(count);
+        client.cut();
+        client.open(TOPICS);
+        client.read(Number.POSITIVE_INFINITY);
+        for (const topic of TOPICS) {
+          expect(client.reader.view(topic)).toMatchObject({
+            state: "live",
+            ...origin.truth.get(topic),
+          });
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+}, 30_000);

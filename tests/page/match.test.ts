@@ -56,14 +56,20 @@ test("a reset forgets what was known", () => {
 
 test("a publication replaces its market or the score, and nothing else", () => {
   const known = fold(UNKNOWN, reset({ snapshot }));
-  const after = fold(fold(known, publication("OddsChanged", odds)), publication("ScoreChanged", score));
+  const after = fold(
+    fold(known, publication("OddsChanged", odds)),
+    publication("ScoreChanged", score),
+  );
   expect(after).toEqual({ league: "Ostrel Liga", score, markets: { "over-under": odds } });
 });
 
 test.each([
   ["an unknown event", publication("Weather", { rain: true })],
   ["odds that are none", publication("OddsChanged", { marketId: "1x2", selections: [{}] })],
-  ["a phase that the page does not know", publication("ScoreChanged", { ...score, phase: "extra" })],
+  [
+    "a phase that the page does not know",
+    publication("ScoreChanged", { ...score, phase: "extra" }),
+  ],
   ["no data", publication("ScoreChanged", null)],
 ])("%s changes nothing", (_, update) => {
   const known = fold(UNKNOWN, reset({ snapshot }));

@@ -372,10 +372,6 @@ export const DIFFERENCES: readonly Difference[] = [
     },
   },
   {
-    reason: "ASP.NET Core cuts who sends more than it has read; the runtimes read on",
-    cases: { "fatal: a message of 2 MB": ["-RST", "+close 1000", "+FIN"] },
-  },
-  {
     reason: "the runtime waits long for the answer to a close frame, and cannot be told otherwise",
     on: ["node", "deno"],
     cases: {
