@@ -87,7 +87,7 @@ const hub = z.strictObject({
       z.union([
         z.literal("private"),
         z.literal("deny"),
-        z.strictObject({ share: z.literal(true), ttlMs: ms(250, 0, 60_000) }),
+        z.strictObject({ share: z.literal(true), ttlMs: ms(250, 1, 60_000) }),
       ]),
     )
     .default({}),

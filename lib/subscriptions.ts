@@ -209,6 +209,7 @@ export function createSubscriptions(
           if (held.entry.ended) tellEnded(name, held);
           else ready.push(held);
         }
+        if (closed) return; // who was just told of an end was found too slow for it
         // History is read and the audience entered in one synchronous step: nothing can come
         // between the two, so nothing is lost or doubled.
         for (const held of ready) held.placed = true;

@@ -40,7 +40,6 @@ export type Notice =
   | {
       readonly type: "subscribed";
       readonly topic: string;
-      /** Absent in all but the last of several topics that are opened together on one stream. */
       readonly position: string;
       readonly recovered: boolean;
       readonly state: "live" | "stale";

@@ -191,7 +191,7 @@ describe("the environment", () => {
     });
   });
 
-  test.each([
+  test.each<[env: Record<string, string>, message: string]>([
     [{}, "No hub is configured: set KERYX_CONFIG to a file, or KERYX_ORIGIN to a hub's URL"],
     [{ KERYX_CONFIG: "none.json" }, 'Cannot read KERYX_CONFIG "none.json": no such file'],
     [{ KERYX_CONFIG: "/etc/broken.json" }, 'Cannot read KERYX_CONFIG "/etc/broken.json": '],
@@ -202,7 +202,7 @@ describe("the environment", () => {
     [{ KERYX_CONFIG: "keryx.json", PORT: "-1" }, "\n  port: "],
     [{ KERYX_CONFIG: "keryx.json", PORT: "99999" }, "\n  port: "],
   ])("of %j is refused", async (env, message) => {
-    const failed = load(env as Record<string, string>);
+    const failed = load(env);
     await expect(failed).rejects.toThrow(ConfigError);
     await expect(failed).rejects.toThrow(message);
   });

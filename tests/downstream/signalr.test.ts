@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { createHubReceiver } from "../../lib/downstream/hub.ts";
 import { PROTOCOLS } from "../../lib/downstream/hub-format.ts";
 import { serveSignalR } from "../../lib/downstream/signalr.ts";
-import type { Hub } from "../../lib/relay.ts";
 import type { Lane, LaneListener } from "../../lib/upstream/private.ts";
 import { createSetting, type Setting } from "../support/context.ts";
 import { createSink } from "../support/sink.ts";
@@ -47,7 +46,7 @@ function createLane() {
 /** A client of the JSON hub protocol, after its handshake. */
 function connect(setting: Setting, lane?: Lane) {
   const { context, relay } = setting;
-  const [hub] = relay.hubs.values() as Iterable<Hub>;
+  const [hub] = relay.hubs.values();
   if (!hub) throw new Error("The relay has one");
   const sink = createSink();
   let isClosed = false;

@@ -10,6 +10,7 @@ export interface Exit {
 }
 
 export interface Program {
+  readonly pid: number;
   /** What `ready` found in its output. */
   readonly ready: RegExpExecArray;
   /** The end of what it wrote, for a person to read. */
@@ -76,6 +77,7 @@ export async function startProgram(
     );
   });
   return {
+    pid: child.pid ?? 0, // it has said that it is ready
     ready: found,
     output,
     exited,
