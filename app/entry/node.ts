@@ -168,6 +168,8 @@ async function upgrade(
     sockets.handleUpgrade(incoming, stream, head, (ws) => listen(ws, listener));
     return;
   }
+  // Nobody reads it any more, and unread it would not tell that its client has gone.
+  stream.once("end", () => stream.destroy()).resume();
   const answer = new ServerResponse(incoming);
   answer.assignSocket(stream as TcpSocket); // what an http server hands out
   answer.shouldKeepAlive = false;

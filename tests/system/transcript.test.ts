@@ -12,7 +12,7 @@ import { findRuntime, type Runtime, type RuntimeName } from "../support/runtimes
 import { killAll, type Program, startProgram } from "../support/spawn.ts";
 import { startRelay } from "../support/spawned-relay.ts";
 import { diff, linesOf } from "../support/transcript/compare.ts";
-import { play, playToEnd, type Transcripts } from "../support/transcript/play.ts";
+import { FAILED, play, playToEnd, type Transcripts } from "../support/transcript/play.ts";
 import type { Cases } from "./transcript/case.ts";
 import { BODY_FRAMING, DIFFERENCES, HEADERS } from "./transcript/differences.ts";
 import { events } from "./transcript/events.ts";
@@ -104,6 +104,12 @@ function compare(runtime: Runtime, origins: () => Origins): void {
 
   test.for(NAMES)("%s", (name) => {
     expect(changes(name)).toEqual(listed.get(name) ?? []);
+  });
+
+  test("every script was played to its end", () => {
+    const all = [...origins().seen.values(), ...seen.values()];
+    const lines = all.flatMap((transcript) => linesOf(transcript, masks));
+    expect(lines.filter((line) => line.startsWith(FAILED))).toEqual([]);
   });
 
   test("every case of a listed difference exists, and is listed once", () => {

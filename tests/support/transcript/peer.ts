@@ -40,7 +40,7 @@ export interface Peer {
   /** Sends `METHOD target` only. */
   start(line: string, message?: Message): Promise<Exchange>;
   /** Negotiates without writing anything down. @returns `{hub}?id={token}` */
-  negotiate(hub: string, query?: string, headers?: Message["headers"]): Promise<string>;
+  negotiate(hub: string, query?: string): Promise<string>;
   /** Asks for a WebSocket, and writes down the answer. Of one that was refused nothing can be asked. */
   upgrade(target: string, headers?: Message["headers"]): Promise<SocketPeer>;
   /** A WebSocket without negotiation, after its handshake. */
@@ -98,12 +98,8 @@ export function createPeer(url: string, transcript: Transcript): Peer {
     };
   }
 
-  async function negotiate(
-    hub: string,
-    query = "negotiateVersion=1",
-    headers: Message["headers"] = {},
-  ): Promise<string> {
-    const response = await fetch(`${url}${hub}/negotiate?${query}`, { method: "POST", headers });
+  async function negotiate(hub: string, query = "negotiateVersion=1"): Promise<string> {
+    const response = await fetch(`${url}${hub}/negotiate?${query}`, { method: "POST" });
     const text = await response.text();
     const { connectionId = "", connectionToken } = JSON.parse(text) as {
       connectionId?: string;

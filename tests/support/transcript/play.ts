@@ -10,6 +10,9 @@ export type Script = (peer: Peer) => Promise<unknown>;
 /** What scripts have seen, by their names. */
 export type Transcripts = ReadonlyMap<string, Transcript>;
 
+/** Begins the last line of a script that has thrown. */
+export const FAILED = "failed: ";
+
 /** Scripts that are played at one time: most of them wait most of the time. */
 const AT_ONCE = 12;
 
@@ -70,7 +73,7 @@ function playOne(url: string, script: Script): { transcript: Transcript; ended: 
   const peer = createPeer(url, transcript);
   const ended = script(peer)
     .catch((error) => {
-      if (!(error instanceof NoWebSocketError)) transcript.add(`failed: ${error}`);
+      if (!(error instanceof NoWebSocketError)) transcript.add(`${FAILED}${error}`);
     })
     .then(peer.close);
   return { transcript, ended };
