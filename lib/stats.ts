@@ -38,9 +38,8 @@ export interface Stats {
   slowDisconnects: number;
   /** Requests and messages of clients that were refused. */
   refusals: number;
-  /** Shared calls that clients made, and how many of them went to an origin. */
+  /** Shared calls that clients made; those that went to an origin are among its invocations. */
   sharedCalls: number;
-  sharedCallsUpstream: number;
   /** Private connections to origins that are open. */
   privateConnections: number;
   /** Private connections that were opened, ever. */
@@ -72,7 +71,6 @@ export function createStats(): Stats {
     slowDisconnects: 0,
     refusals: 0,
     sharedCalls: 0,
-    sharedCallsUpstream: 0,
     privateConnections: 0,
     privateConnects: 0,
     privateUnneeded: 0,

@@ -232,6 +232,8 @@ export function createSubscriptions(
     },
 
     async join(topic) {
+      // Held from here on it would never be released.
+      if (closed) throw new Refusal("unavailable", "The connection has ended", topic);
       const request = {};
       const [held] = hold([{ topic, ...find(topic, feed) }], request) as [Held];
       // At once, so that nothing is missed that comes right behind the origin's answer.
