@@ -351,7 +351,7 @@ export const messages: Cases = {
     await socket.sync();
   },
   "the user's authentication expires": async (peer) => {
-    const socket = await peer.upgrade("/hubs/expiring?access_token=ada&expiresInMs=500");
+    const socket = await peer.upgrade("/hubs/expiring?access_token=ada&expiresInMs=3000");
     socket.send({ protocol: "json", version: 1 });
     await socket.ended();
   },
