@@ -11,6 +11,7 @@ import { createFeed, type Entry, type Feed, type HubSpec } from "../lib/feed.ts"
 import type { Log } from "../lib/log.ts";
 import { createRelay, type Hub } from "../lib/relay.ts";
 import { createStats } from "../lib/stats.ts";
+import { createHistoryBudget } from "../lib/topic/budget.ts";
 import { createEpoch } from "../lib/topic/position.ts";
 import { createAccess } from "../lib/upstream/access.ts";
 import { createPrivateLanes } from "../lib/upstream/private.ts";
@@ -43,8 +44,14 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
   const random = Math.random;
   const stats = createStats();
   const wheel = createWheel(clock);
-  const fanout = createFanout({ clock, stats, maxQueueBytes: limits.queueBytes });
-  const sessions = createSessions({ maxConnections: limits.connections, random });
+  const fanout = createFanout({ clock, stats, limits });
+  const budget = createHistoryBudget(limits.historyBytes);
+  const sessions = createSessions({
+    maxConnections: limits.connections,
+    connectsPerSecond: limits.connectsPerSecond,
+    clock,
+    random,
+  });
 
   function createHub(spec: HubSpec, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
     const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> =>
@@ -53,6 +60,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
         onDemand,
         onEnded,
         fanout,
+        budget,
         clock,
         random,
         stats,
@@ -99,7 +107,6 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
 
   const relay = createRelay({
     fanout,
-    stats,
     createHubs: (onEnded) =>
       [...compileHubs(config)].map(
         ([path, spec]) => createHub(spec, config.hubs[path] as HubConfig, onEnded), // a spec was made of each

@@ -62,7 +62,15 @@ const topic = z.strictObject({
   /** Keys whose newest publication is kept. */
   maxKeys: count(1_000, 1, 1_000_000),
   /** What recovery is served from. */
-  history: z.strictObject({ size: count(0, 0, 1_000_000), ttlMs: ms(120_000) }).prefault({}),
+  history: z
+    .strictObject({
+      size: count(0, 0, 1_000_000),
+      ttlMs: ms(120_000),
+      bytes: count(4_194_304, 0, 1_073_741_824),
+    })
+    .prefault({}),
+  /** What becomes of a client that does not keep up: cut, or left behind until it reads again. */
+  slow: z.enum(["disconnect", "conflate"]).default("disconnect"),
   /** How long the upstream subscription outlives the last subscriber. */
   lingerMs: ms(5_000),
 });
@@ -123,12 +131,14 @@ const config = z.strictObject({
   heartbeatMs: ms(15_000, 100, 15_000),
   /** How long an opening waits for the origin. */
   openTimeoutMs: ms(5_000, 0, 60_000),
-  /** At the end, clients are told to come back within this, each at a time of its own. */
-  drainMs: ms(5_000, 0, 600_000),
+  /** At the end, clients are sent away one after the other within this; a few take less. */
+  drainMs: ms(4_000, 0, 600_000),
   limits: z
     .strictObject({
       /** Clients' connections here. */
       connections: count(200_000, 1, 10_000_000),
+      /** Clients that may connect each second, and at once after a quiet one; 0 for any number. */
+      connectsPerSecond: count(5_000, 0, 1_000_000),
       /** Topics of one hub that are watched at once. */
       topics: count(10_000, 1, 10_000_000),
       topicsPerConnection: count(100, 1, 10_000),
@@ -136,6 +146,14 @@ const config = z.strictObject({
       messageBytes: count(32_768, 1_024, 16_777_216),
       /** What may wait for one connection before it is cut as too slow, bytes. */
       queueBytes: count(1_048_576, 1_024, 1_073_741_824),
+      /** As much, when all its topics conflate, before it is left behind, bytes. */
+      conflateBytes: count(65_536, 1_024, 1_073_741_824),
+      /** What may wait for all connections together, bytes: those with most of it are cut first. */
+      totalQueueBytes: count(268_435_456, 65_536, 1_099_511_627_776),
+      /** A connection that takes nothing for this long, while something waits for it, is cut, ms. */
+      stuckMs: ms(30_000, 100, 600_000),
+      /** What the histories of all topics may keep together, bytes as the origin wrote them. */
+      historyBytes: count(268_435_456, 0, 1_099_511_627_776),
     })
     .prefault({}),
   /** SignalR's timers, with the defaults of ASP.NET Core. */

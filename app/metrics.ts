@@ -1,17 +1,19 @@
 /** The relay's counters in Prometheus' text format. They are plain numbers, read when asked for. */
 
-import { Counter, Gauge, Registry } from "prom-client";
-import type { Sessions, Transport } from "../lib/downstream/sessions.ts";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Obstacle, Sessions, Transport } from "../lib/downstream/sessions.ts";
+import type { Histogram as Buckets } from "../lib/histogram.ts";
 import type { Relay } from "../lib/relay.ts";
 import type { Stats } from "../lib/stats.ts";
 
-const COUNTERS: readonly [keyof Stats, name: string, help: string][] = [
+const COUNTERS: readonly [Exclude<keyof Stats, "dwell">, name: string, help: string][] = [
   ["publications", "publications_total", "Publications that reached a topic"],
   ["deliveries", "deliveries_total", "Publications and notices handed to clients' connections"],
   ["sentBytes", "sent_bytes_total", "Bytes of topics handed to clients' connections"],
   ["receivedBytes", "received_bytes_total", "Bytes received from clients' sockets"],
   ["recoveries", "recoveries_total", "Subscriptions that got exactly what they had missed"],
   ["resets", "resets_total", "Subscriptions with a position, and topics, that had to begin anew"],
+  ["lags", "lags_total", "Times that a connection did not keep up and was left behind"],
   ["slowDisconnects", "slow_disconnects_total", "Connections cut because they did not keep up"],
   ["refusals", "refusals_total", "Requests and messages of clients that were refused"],
   ["sharedCalls", "shared_calls_total", "Shared calls that clients made"],
@@ -46,6 +48,8 @@ const TRANSPORTS: readonly Transport[] = [
   "signalr-polling",
 ];
 
+const OBSTACLES: readonly Obstacle[] = ["draining", "full", "rate"];
+
 export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): Registry {
   const registry = new Registry();
   const registers = [registry];
@@ -60,6 +64,16 @@ export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): R
       },
     });
   }
+  new Counter({
+    name: "keryx_turned_away_total",
+    help: "Newcomers that were turned away: the relay drains, is full, or they were too many at once",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const reason of OBSTACLES) this.inc({ reason }, sessions.refused[reason]);
+    },
+  });
   new Gauge({
     name: "keryx_clients",
     help: "Clients connected now",
@@ -97,5 +111,37 @@ export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): R
       }
     },
   });
+  exportBuckets(stats.dwell, {
+    name: "keryx_edge_dwell_seconds",
+    help: "From a message of an origin received to its publications written to a client's socket",
+    registers,
+  });
   return registry;
+}
+
+/**
+ * Makes a metric of what has been counted already: the package's own histogram takes single
+ * observations only, so that it gives no more than its place in the registry.
+ * @param buckets of milliseconds; they are exported in seconds
+ */
+function exportBuckets(
+  buckets: Buckets,
+  options: { readonly name: string; readonly help: string; readonly registers: Registry[] },
+): void {
+  const { name, help } = options;
+  const { bounds, counts } = buckets;
+  const get = async () => {
+    let count = 0;
+    const values = Array.from(counts, (own, i) => {
+      const boundMs = bounds[i];
+      count += own;
+      const le = boundMs === undefined ? "+Inf" : boundMs / 1000;
+      return { metricName: `${name}_bucket`, labels: { le }, value: count };
+    });
+    const sum = { metricName: `${name}_sum`, labels: {}, value: buckets.sum / 1000 };
+    const total = { metricName: `${name}_count`, labels: {}, value: count };
+    return { name, help, type: "histogram", aggregator: "sum", values: [...values, sum, total] };
+  };
+  // The second one is what the registry prefers for its text.
+  Object.assign(new Histogram(options), { get, getForPromString: get });
 }

@@ -1,7 +1,7 @@
 /** Refusals as HTTP answers: PROTOCOL.md section 6. */
 
 import { refusedResponse } from "../lib/downstream/admission.ts";
-import type { Context } from "../lib/downstream/context.ts";
+import { Overload } from "../lib/downstream/sessions.ts";
 import { Refusal, type RefusalCode } from "../lib/errors.ts";
 import type { Verdict } from "../lib/upstream/access.ts";
 
@@ -17,19 +17,22 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   unavailable: 503,
 };
 
-/** When a client that was refused for want of room shall come back, s. */
-const RETRY_AFTER_S = 5;
+/** When a client shall come back, ms, where the refusal does not say it. */
+const RETRY_MS = 5_000;
 
-export function refusalResponse({ code, message, topic }: Refusal): Response {
-  const status = STATUS[code];
+export function refusalResponse(refusal: Refusal): Response {
+  const { code, message, topic } = refusal;
   const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
-  if (status === 503) headers.set("retry-after", String(RETRY_AFTER_S));
-  return new Response(JSON.stringify({ error: { code, message, topic } }), { status, headers });
+  const retryMs = retryMsOf(refusal);
+  if (retryMs !== undefined) headers.set("retry-after", String(Math.ceil(retryMs / 1000)));
+  const body = JSON.stringify({ error: { code, message, topic } });
+  return new Response(body, { status: STATUS[code], headers });
 }
 
-/** @throws {Refusal} `overloaded` when no more connections are taken */
-export function assertRoom({ sessions }: Context): void {
-  if (sessions.full) throw new Refusal("overloaded", "No more connections are taken here");
+/** When the same request may succeed, ms; `undefined` when it will not. */
+export function retryMsOf(refusal: Refusal): number | undefined {
+  if (refusal instanceof Overload) return refusal.retryMs;
+  return STATUS[refusal.code] === 503 ? RETRY_MS : undefined;
 }
 
 /**

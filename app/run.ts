@@ -65,7 +65,7 @@ async function start(host: Host, log: Logger): Promise<void> {
 
   let stopping = false;
   host.onSignal(() => {
-    if (stopping) return;
+    if (stopping) return host.exit(1); // whoever asks twice does not want to wait
     stopping = true;
     void stop(context, config, listening, log)
       .then(() => demo?.stop())
@@ -73,7 +73,7 @@ async function start(host: Host, log: Logger): Promise<void> {
   });
 }
 
-/** Everybody is told to come back elsewhere, each at a time of its own, before the door closes. */
+/** Everybody is sent away, each at a time of its own, before the door closes. */
 async function stop(
   { relay, sessions, wheel, clock }: Context,
   config: Config,
@@ -81,7 +81,7 @@ async function stop(
   log: Logger,
 ): Promise<void> {
   log.info({ clients: sessions.size }, "draining");
-  sessions.drain(config.drainMs);
+  await sessions.drain(config.drainMs);
   wheel.stop();
   await relay.stop();
   await new Promise<void>((resolve) => clock.after(CLOSE_GRACE_MS, resolve));

@@ -111,6 +111,7 @@ function compileTopicSpec(name: string, topic: TopicConfig): TopicSpec {
     snapshotTtlMs: topic.snapshotTtlMs,
     history: topic.history,
     maxKeys: topic.maxKeys,
+    slow: topic.slow,
     lingerMs: topic.lingerMs,
   };
 }

@@ -8,6 +8,8 @@ export interface Timer {
 export interface Clock {
   /** Unix time, ms. */
   now(): number;
+  /** Time since some moment, ms with fractions; never goes back. */
+  monotonic(): number;
   /** Calls `run` once, `delayMs` from now at the earliest. Does not keep a process alive. */
   after(delayMs: number, run: () => void): Timer;
   /** Calls `run` every `periodMs` until cancelled. Does not keep a process alive. */
@@ -19,6 +21,7 @@ export interface Clock {
 /** The clock of the runtime. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(delayMs, run) {
     const id = unref(setTimeout(run, delayMs));
     return { cancel: () => clearTimeout(id) };
@@ -77,6 +80,7 @@ export function createManualClock(startMs = 0): ManualClock {
 
   return {
     now: () => now,
+    monotonic: () => now - startMs,
     after: (delayMs, run) => add(now + delayMs, run),
     every: (periodMs, run) => add(now + periodMs, run, periodMs),
     soon: (run) => void soon.push(run),

@@ -6,13 +6,15 @@
 
 import type { Clock, Timer } from "./clock.ts";
 import { HubError, messageOf, Refusal } from "./errors.ts";
-import type { Audience, Fanout } from "./fanout/fanout.ts";
+import type { Audience } from "./fanout/audience.ts";
+import type { Fanout } from "./fanout/fanout.ts";
 import type { Log } from "./log.ts";
 import type { Stats } from "./stats.ts";
+import type { HistoryBudget } from "./topic/budget.ts";
 import { createEpoch, printPosition } from "./topic/position.ts";
 import type { Message, Publication } from "./topic/publication.ts";
 import type { Parameters, ValueTemplate } from "./topic/template.ts";
-import { Topic, type TopicSpec } from "./topic/topic.ts";
+import { type Progress, Topic, type TopicSpec } from "./topic/topic.ts";
 import { type Answer, type Calls, createCalls } from "./upstream/calls.ts";
 import type { Source, SourceListener } from "./upstream/source.ts";
 import type { Raw } from "./wire/hub.ts";
@@ -114,17 +116,21 @@ export function createFeed<R extends Raw>(
     /** Called after a topic was ended by the origin and its audience was told: forget it. */
     onEnded(entry: Entry): void;
     readonly fanout: Fanout;
+    /** What the topics' histories may keep, with those of other feeds. */
+    readonly budget: HistoryBudget;
     readonly clock: Clock;
     readonly random: () => number;
     readonly stats: Stats;
     readonly log: Log;
   },
 ): Feed<R> {
-  const { fanout, clock, stats, log, onEnded, onDemand = false } = options;
+  const { fanout, budget, clock, stats, log, onEnded, onDemand = false } = options;
   const entries = new Map<string, OwnEntry>();
   const epoch = createEpoch(options.random);
   let sequence = 0;
   let lastMessageAt: number | undefined;
+  /** The same moment, as the clock's `monotonic` shows it. */
+  let heardAt = 0;
   /** Called when the connection is there. */
   const connecting = new Set<() => void>();
   let idle: Timer | undefined;
@@ -136,6 +142,7 @@ export function createFeed<R extends Raw>(
   const source = options.createSource({
     heard() {
       lastMessageAt = clock.now();
+      heardAt = clock.monotonic();
     },
     up() {
       for (const check of [...connecting]) check();
@@ -196,6 +203,8 @@ export function createFeed<R extends Raw>(
     const { topic, audience } = entry;
     sequence++;
     stats.publications++;
+    const key = what.key === undefined ? what.event : `${what.event} ${what.key}`;
+    const previous = topic.previous(key);
     const publication: Publication = {
       type: "publication",
       topic: topic.name,
@@ -204,14 +213,20 @@ export function createFeed<R extends Raw>(
       event: what.event,
       raw: what.raw,
       argumentCount: what.argumentCount,
-      key: what.key === undefined ? what.event : `${what.event} ${what.key}`,
+      key,
+      previous: previous && { sequence: previous.sequence, raw: previous.raw },
       time: clock.now(),
+      receivedAt: heardAt,
       rendered: new Map(),
     };
     topic.append(publication);
     // Until its state has been made sure of, clients that know states wait for the reset instead:
     // this publication will be in it.
     fanout.publish(audience, publication, { statelessOnly: topic.state !== "live" });
+  }
+
+  function progress(): Progress {
+    return { epoch, sequence, now: clock.now(), lastMessageAt };
   }
 
   function stall(entry: OwnEntry): void {
@@ -301,6 +316,7 @@ export function createFeed<R extends Raw>(
     entry.ended = { reason, error };
     entry.linger?.cancel();
     entries.delete(topic.name);
+    topic.drop();
     fanout.publish(audience, { type: "unsubscribed", topic: topic.name, reason, error });
     wake(entry);
     onEnded(entry);
@@ -394,9 +410,17 @@ export function createFeed<R extends Raw>(
         if (entries.size >= spec.maxTopics) {
           throw new Refusal("overloaded", `Cannot subscribe to "${name}": too many topics`, name);
         }
+        const topic = new Topic(name, topicSpec, parameters, sequence, budget);
         entry = {
-          topic: new Topic(name, topicSpec, parameters, sequence),
-          audience: fanout.createAudience(),
+          topic,
+          audience: fanout.createAudience(
+            {
+              mark: () => topic.mark(progress()),
+              since: (mark, stateful) =>
+                stateful ? topic.since(mark, progress()) : topic.newestSince(mark),
+            },
+            topicSpec.slow,
+          ),
           holds: 0,
           linger: undefined,
           waiting: new Set(),
@@ -417,6 +441,7 @@ export function createFeed<R extends Raw>(
       if (--entry.holds > 0 || entry.ended) return;
       entry.linger = clock.after(entry.topic.spec.lingerMs, () => {
         entries.delete(entry.topic.name);
+        entry.topic.drop();
         source.leave(entry.topic);
         rest();
       });
@@ -433,7 +458,7 @@ export function createFeed<R extends Raw>(
       };
       if (isFresh()) return undefined;
       if (topic.state === "live") {
-        if (since !== undefined && topic.recovers(since, { epoch, sequence, now: clock.now() })) {
+        if (since !== undefined && topic.recovers(since, progress())) {
           return undefined;
         }
         // The result is taken whatever its age is by then: the wait ends at the first one.
@@ -458,7 +483,7 @@ export function createFeed<R extends Raw>(
     },
 
     opening: ({ topic }, since) => {
-      const messages = topic.opening(since, { epoch, sequence, now: clock.now() });
+      const messages = topic.opening(since, progress());
       if (messages[0]?.type !== "reset") stats.recoveries++;
       else if (since !== undefined) stats.resets++;
       return messages;

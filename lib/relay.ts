@@ -6,7 +6,6 @@
 import { Refusal } from "./errors.ts";
 import type { Fanout } from "./fanout/fanout.ts";
 import { type Entry, type Feed, type HubSpec, isShared } from "./feed.ts";
-import type { Stats } from "./stats.ts";
 import {
   createSubscriptions,
   drop,
@@ -58,11 +57,10 @@ export interface Relay {
 
 export function createRelay(options: {
   readonly fanout: Fanout;
-  readonly stats: Stats;
   /** Makes the hubs; their feeds report topics that the origin has ended. */
   createHubs(onEnded: (entry: Entry) => void): readonly Hub[];
 }): Relay {
-  const { fanout, stats } = options;
+  const { fanout } = options;
   const hubs = new Map(
     options.createHubs(onEnded).map((hub) => [hub.spec.path.toLowerCase(), hub]),
   );
@@ -95,7 +93,7 @@ export function createRelay(options: {
     },
     find,
 
-    subscriptions: (options) => createSubscriptions(options, { find, fanout, stats }),
+    subscriptions: (options) => createSubscriptions(options, { find, fanout }),
 
     async read(topic) {
       const { feed, spec, parameters } = find(topic);

@@ -17,7 +17,7 @@ const encoder = new TextEncoder();
 export interface Socket {
   /**
    * Queues one message. MUST NOT throw.
-   * @returns false when the peer does not keep up, that is when `bufferedBytes` is above 0 now.
+   * @returns false when the peer does not keep up: this one, or one before it, has not left yet
    */
   send(frame: Frame): boolean;
   /** Bytes that were sent and have not left the process yet. */

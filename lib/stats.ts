@@ -1,5 +1,10 @@
 /** Counters as plain numbers: cheap to raise, read by whoever exports them. */
 
+import { createHistogram, type Histogram } from "./histogram.ts";
+
+/** Bounds of what a publication may take from the upstream socket to a client's, ms. */
+const DWELL_BOUNDS_MS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500];
+
 export interface Stats {
   /** Publications that reached a topic. */
   publications: number;
@@ -34,6 +39,8 @@ export interface Stats {
   recoveries: number;
   /** Openings of a known position, and topics after a break, that were answered with state. */
   resets: number;
+  /** Times that a connection did not keep up and was left behind, to be told the newest later. */
+  lags: number;
   /** Connections closed because they did not keep up. */
   slowDisconnects: number;
   /** Requests and messages of clients that were refused. */
@@ -46,6 +53,8 @@ export interface Stats {
   privateConnects: number;
   /** Clients that have gone, whose private connection carried nothing beside pings. */
   privateUnneeded: number;
+  /** From a frame of an origin received to what it brought written to a client's socket, ms. */
+  readonly dwell: Histogram;
 }
 
 export function createStats(): Stats {
@@ -68,11 +77,13 @@ export function createStats(): Stats {
     refusedClientResults: 0,
     recoveries: 0,
     resets: 0,
+    lags: 0,
     slowDisconnects: 0,
     refusals: 0,
     sharedCalls: 0,
     privateConnections: 0,
     privateConnects: 0,
     privateUnneeded: 0,
+    dwell: createHistogram(DWELL_BOUNDS_MS),
   };
 }

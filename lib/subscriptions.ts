@@ -3,13 +3,12 @@
  */
 
 import { Refusal } from "./errors.ts";
-import type { Audience, Fanout, Subscriber } from "./fanout/fanout.ts";
-import { type Format, renderAll } from "./fanout/format.ts";
+import { type Audience, joinRuns } from "./fanout/audience.ts";
+import type { Fanout, Subscriber } from "./fanout/fanout.ts";
+import type { Format } from "./fanout/format.ts";
 import type { Sink } from "./fanout/sink.ts";
 import type { Entry, Feed } from "./feed.ts";
-import { byteLength } from "./socket.ts";
-import type { Stats } from "./stats.ts";
-import type { Message, Notice, Publication } from "./topic/publication.ts";
+import type { Message } from "./topic/publication.ts";
 import type { Parameters } from "./topic/template.ts";
 import type { TopicSpec } from "./topic/topic.ts";
 import type { Raw } from "./wire/hub.ts";
@@ -19,6 +18,8 @@ export interface Request {
   readonly topic: string;
   /** The client's position, as it wrote it. */
   readonly since?: string | undefined;
+  /** Updates a second at most, each the newest of each key; as they come when it is not said. */
+  readonly rate?: number | undefined;
 }
 
 /** The topics of one connection in one format. */
@@ -74,7 +75,6 @@ export interface SubscriptionsContext {
   /** @throws {Refusal} `invalid_topic` or `unknown_topic` */
   find(topic: string, feed?: Feed<Raw>): Found;
   readonly fanout: Fanout;
-  readonly stats: Stats;
 }
 
 interface Held {
@@ -82,6 +82,8 @@ interface Held {
   readonly entry: Entry;
   /** The last request for it: an earlier one that is still waiting gives way. */
   request: object;
+  /** Who has it: a subscriber for each rate. */
+  subscriber: OwnSubscriber;
   /** Whether it is in the audience. */
   placed: boolean;
 }
@@ -98,43 +100,53 @@ export function drop(subscriber: Subscriber, entry: Entry): void {
 
 export function createSubscriptions(
   { sink, format, feed, maxTopics, onSlow, onEnded }: SubscriptionsOptions,
-  { find, fanout, stats }: SubscriptionsContext,
+  { find, fanout }: SubscriptionsContext,
 ): Subscriptions {
   const topics = new Map<string, Held>();
   let closed = false;
-  const subscriber: OwnSubscriber = {
-    sink,
-    format,
-    onSlow,
-    cohort: undefined,
-    place: 0,
-    drop(entry) {
-      const held = topics.get(entry.topic.name);
-      if (held?.entry !== entry) return;
-      remove(entry.topic.name, held);
-      onEnded?.(entry.topic.name);
-    },
-  };
+  const subscribers = new Map<number, OwnSubscriber>();
+  const uncapped = subscriberAt(undefined);
 
-  function say(messages: readonly Message[]): void {
-    const batch = renderAll(format, messages);
-    if (batch === undefined) return;
-    // Judged by what waited before: an opening itself may be large, and is needed whole.
-    if (sink.bufferedBytes > fanout.maxQueueBytes) return onSlow();
-    stats.deliveries += batch.count;
-    stats.sentBytes += byteLength(batch.frame);
-    sink.send(batch.frame, batch.count);
+  function subscriberAt(rate: number | undefined): OwnSubscriber {
+    const periodMs = rate === undefined ? 0 : Math.ceil(1_000 / rate);
+    let subscriber = subscribers.get(periodMs);
+    if (!subscriber) {
+      subscriber = {
+        sink,
+        format,
+        periodMs,
+        onSlow,
+        cohort: undefined,
+        place: 0,
+        marks: undefined,
+        drop(entry) {
+          const held = topics.get(entry.topic.name);
+          if (held?.entry !== entry) return;
+          remove(entry.topic.name, held);
+          onEnded?.(entry.topic.name);
+        },
+      };
+      subscribers.set(periodMs, subscriber);
+    }
+    return subscriber;
   }
 
-  function place(): void {
+  function say(messages: readonly Message[]): void {
+    fanout.send(uncapped, messages);
+  }
+
+  function place(subscriber: OwnSubscriber): void {
     const audiences = new Set<Audience>();
-    for (const { entry, placed } of topics.values()) if (placed) audiences.add(entry.audience);
+    for (const held of topics.values()) {
+      if (held.placed && held.subscriber === subscriber) audiences.add(held.entry.audience);
+    }
     fanout.place(subscriber, audiences);
+    if (audiences.size === 0 && subscriber !== uncapped) subscribers.delete(subscriber.periodMs);
   }
 
   function remove(name: string, held: Held): void {
     topics.delete(name);
-    if (held.placed) place();
+    if (held.placed) place(held.subscriber);
     held.feed.release(held.entry);
   }
 
@@ -157,7 +169,8 @@ export function createSubscriptions(
             const text = `A connection may have ${maxTopics} topics at most`;
             throw new Refusal("too_many_topics", text, topic);
           }
-          held = { feed, entry: feed.hold(topic, spec, parameters), request, placed: false };
+          const entry = feed.hold(topic, spec, parameters);
+          held = { feed, entry, request, subscriber: uncapped, placed: false };
           topics.set(topic, held);
           fresh.push(topic);
         }
@@ -174,7 +187,7 @@ export function createSubscriptions(
   function enter(held: Held): void {
     if (held.placed) return;
     held.placed = true;
-    place();
+    place(held.subscriber);
   }
 
   return {
@@ -197,8 +210,9 @@ export function createSubscriptions(
       // What is opened anew begins anew: nothing of it comes until its opening does.
       const again = batch.filter((held) => held.placed);
       for (const held of again) held.placed = false;
-      if (again.length > 0) place();
+      for (const subscriber of subscribersOf(again)) place(subscriber);
       const since = new Map(requests.map((request) => [request.topic, request.since]));
+      const rates = new Map(requests.map((request) => [request.topic, request.rate]));
 
       const finish = () => {
         if (closed) return;
@@ -212,10 +226,16 @@ export function createSubscriptions(
         if (closed) return; // who was just told of an end was found too slow for it
         // History is read and the audience entered in one synchronous step: nothing can come
         // between the two, so nothing is lost or doubled.
-        for (const held of ready) held.placed = true;
-        place();
+        for (const held of ready) {
+          held.subscriber = subscriberAt(rates.get(held.entry.topic.name));
+          held.placed = true;
+        }
+        for (const subscriber of subscribersOf(ready)) place(subscriber);
+        if (closed) return; // one that was owed something was found too slow for it
         say(
-          merge(ready.map(({ feed, entry }) => feed.opening(entry, since.get(entry.topic.name)))),
+          joinRuns(
+            ready.map(({ feed, entry }) => feed.opening(entry, since.get(entry.topic.name))),
+          ),
         );
       };
 
@@ -256,30 +276,13 @@ export function createSubscriptions(
 
     closeAll() {
       closed = true;
-      fanout.place(subscriber, new Set());
+      for (const subscriber of subscribers.values()) fanout.place(subscriber, new Set());
       for (const { feed, entry } of topics.values()) feed.release(entry);
       topics.clear();
     },
   };
 }
 
-/**
- * Joins the openings of several topics so that, in whatever message a client is cut, the last
- * position it saw is true for all of them. When all recovered, their publications go in the order
- * of the feed. Otherwise no position is shown before all states have been.
- */
-function merge(openings: readonly (readonly Message[])[]): readonly Message[] {
-  if (openings.length === 1) return openings[0] as readonly Message[];
-  const publications: Publication[] = [];
-  const states: Notice[] = [];
-  const ends: Notice[] = [];
-  for (const message of openings.flat()) {
-    if (message.type === "publication") publications.push(message);
-    else if (message.type === "subscribed") ends.push(message);
-    else states.push(message);
-  }
-  publications.sort((a, b) => a.sequence - b.sequence);
-  if (states.length === 0) return [...publications, ...ends];
-  const values = publications.map((publication) => ({ type: "value", publication }) as const);
-  return [...states, ...values, ...ends];
+function subscribersOf(batch: readonly Held[]): ReadonlySet<OwnSubscriber> {
+  return new Set(batch.map(({ subscriber }) => subscriber));
 }

@@ -901,7 +901,7 @@ describe("a feed that connects on demand", () => {
 });
 
 test("a slow client is told, and its connection can be closed at that", async () => {
-  const relay = setUp({ maxQueueBytes: 100 });
+  const relay = setUp({ queue: { queueBytes: 100 } });
   const slow: string[] = [];
   const client = relay.connect({
     onSlow() {

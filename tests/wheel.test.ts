@@ -39,6 +39,7 @@ describe("after a delay", () => {
     const wheel = createWheel(
       {
         now: () => now,
+        monotonic: () => now,
         after: () => expect.unreachable(),
         every: (_, run) => {
           tick = run;

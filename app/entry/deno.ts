@@ -107,9 +107,11 @@ function listen(
 function socketOf(ws: WebSocket, onClosing: () => void): Socket {
   return {
     send(frame) {
+      // What is sent leaves later, so only what was there before tells of a peer that is behind.
+      const isBehind = ws.bufferedAmount > 0;
       // Throws while closing; the close event is on its way then.
       if (ws.readyState === WebSocket.OPEN) ws.send(frame as string | Uint8Array<ArrayBuffer>);
-      return ws.bufferedAmount === 0;
+      return !isBehind;
     },
     get bufferedBytes() {
       return ws.bufferedAmount;

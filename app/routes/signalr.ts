@@ -4,11 +4,10 @@ import { Hono } from "hono";
 import type { Context } from "../../lib/downstream/context.ts";
 import type { Gateway } from "../../lib/downstream/gateway.ts";
 import type { Bindings } from "../host.ts";
-import { assertRoom } from "../refusal.ts";
 
 /** @param gateways by the hub's path in lower case */
 export function signalrRoutes(
-  context: Context,
+  { sessions }: Context,
   gateways: ReadonlyMap<string, Gateway>,
 ): Hono<{ Bindings: Bindings }> {
   const app = new Hono<{ Bindings: Bindings }>();
@@ -18,14 +17,14 @@ export function signalrRoutes(
     const gateway = gateways.get(path);
     if (gateway) {
       // What belongs to a connection that is here already is served also when there is no more room.
-      if (c.req.method === "GET" && !hasId(c.req.url)) assertRoom(context);
+      if (c.req.method === "GET" && !hasId(c.req.url)) sessions.admit();
       return gateway.handle(c.req.raw, c.env);
     }
     const negotiated = path.endsWith(NEGOTIATE)
       ? gateways.get(path.slice(0, -NEGOTIATE.length))
       : undefined;
     if (!negotiated) return next();
-    assertRoom(context);
+    sessions.admit();
     return negotiated.negotiate(c.req.raw, c.env);
   });
   return app;

@@ -3,31 +3,52 @@
 import { Hono } from "hono";
 import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
-import { openEventStream } from "../../lib/downstream/sse.ts";
+import { openEventStream, printFarewell } from "../../lib/downstream/sse.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Request as TopicRequest } from "../../lib/subscriptions.ts";
-import { MAX_TOPICS_PER_MESSAGE } from "../../lib/wire/message.ts";
-import { answerOf, assertRoom } from "../refusal.ts";
+import { MAX_RATE, MAX_TOPICS_PER_MESSAGE, MIN_RATE } from "../../lib/wire/message.ts";
+import { answerOf, retryMsOf } from "../refusal.ts";
 
 export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
-  return new Hono().get("/sse", async (c) => {
-    assertRoom(context);
+  const app = new Hono();
+  app.get("/sse", async (c) => {
+    context.sessions.admit();
     const query = new URL(c.req.url).searchParams;
-    const requests = readRequests(query, c.req.header("last-event-id"));
+    const envelope = readFlag(query, "envelope");
+    const requests = readRequests(query, c.req.header("last-event-id"), { envelope });
     const verdict = await admissions.get(hubOf(context, requests))?.judge(c.req.raw);
     const refusal = verdict && answerOf(verdict);
     if (refusal) return refusal;
-    const body = openEventStream(context, requests, { envelope: readFlag(query, "envelope") });
-    return c.body(body, 200, {
-      "content-type": "text/event-stream",
-      "cache-control": "no-cache, no-store, no-transform",
-      // nginx buffers responses unless it is told not to.
-      "x-accel-buffering": "no",
-    });
+    const body = openEventStream(context, requests, { envelope });
+    return c.body(body, 200, EVENT_STREAM);
   });
+  app.onError((error, c) => {
+    const retryMs = error instanceof Refusal ? retryMsOf(error) : undefined;
+    if (retryMs === undefined || !wantsEvents(c.req.header("accept"))) throw error;
+    context.stats.refusals++;
+    const envelope = c.req.query("envelope") === "true";
+    return c.body(printFarewell(retryMs, { envelope }), 200, EVENT_STREAM);
+  });
+  return app;
 }
 
-function readRequests(query: URLSearchParams, lastEventId: string | undefined): TopicRequest[] {
+const EVENT_STREAM = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-cache, no-store, no-transform",
+  // nginx buffers responses unless it is told not to.
+  "x-accel-buffering": "no",
+} as const;
+
+/** Whether it is an `EventSource`: it comes back by itself, but not after another status than 200. */
+function wantsEvents(accept: string | undefined): boolean {
+  return accept?.toLowerCase().includes("text/event-stream") === true;
+}
+
+function readRequests(
+  query: URLSearchParams,
+  lastEventId: string | undefined,
+  { envelope }: { readonly envelope: boolean },
+): TopicRequest[] {
   const topics = query.getAll("topic");
   if (topics.length === 0) {
     throw new Refusal("invalid_request", 'Missing query parameter "topic"');
@@ -36,16 +57,41 @@ function readRequests(query: URLSearchParams, lastEventId: string | undefined): 
     const text = `A stream may have ${MAX_TOPICS_PER_MESSAGE} topics at most, not ${topics.length}`;
     throw new Refusal("too_many_topics", text);
   }
-  const since = query.getAll("since");
-  if (since.length > 1 && since.length !== topics.length) {
-    const text = `Query parameter "since" stands ${since.length} times for ${topics.length} topics`;
+  const since = readEach(query, "since", topics.length);
+  const rates = readEach(query, "rate", topics.length).map(readRate);
+  // Topics at several rates are told of at different times, so that no `id` is true for all.
+  const isOnePace = new Set(rates).size === 1;
+  if (!isOnePace && !envelope) {
+    const text = 'Query parameter "rate" must be the same for all topics, unless envelope=true';
     throw new Refusal("invalid_request", text);
   }
-  return topics.map((topic, i) => {
+  return topics.map((topic, i) => ({
+    topic,
     // A client that reconnects sends the URL it first had: the header is newer.
-    const position = lastEventId ?? (since.length > 1 ? since[i] : since[0]);
-    return { topic, since: position === "" ? undefined : position };
-  });
+    since: isOnePace ? (lastEventId ?? since[i]) : since[i],
+    rate: rates[i],
+  }));
+}
+
+/** A parameter that stands once for all topics, or once for each; empty is none. */
+function readEach(
+  query: URLSearchParams,
+  name: string,
+  topicCount: number,
+): (string | undefined)[] {
+  const values = query.getAll(name).map((value) => (value === "" ? undefined : value));
+  if (values.length === topicCount) return values;
+  if (values.length <= 1) return new Array(topicCount).fill(values[0]);
+  const text = `Query parameter "${name}" stands ${values.length} times for ${topicCount} topics`;
+  throw new Refusal("invalid_request", text);
+}
+
+function readRate(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const rate = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (rate >= MIN_RATE && rate <= MAX_RATE) return rate;
+  const message = `Query parameter "rate" must be a number from ${MIN_RATE} to ${MAX_RATE}, not "${text}"`;
+  throw new Refusal("invalid_request", message);
 }
 
 function readFlag(query: URLSearchParams, name: string): boolean {

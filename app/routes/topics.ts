@@ -4,11 +4,11 @@ import { Hono } from "hono";
 import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
 import { printState } from "../../lib/wire/message.ts";
-import { answerOf, assertRoom } from "../refusal.ts";
+import { answerOf } from "../refusal.ts";
 
 export function topicsRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
   return new Hono().get("/topics/:topic{.+}", async (c) => {
-    assertRoom(context);
+    context.sessions.assertRoom();
     const topic = c.req.param("topic");
     const { feed } = context.relay.find(topic);
     const verdict = await admissions.get(feed.spec.path)?.judge(c.req.raw);

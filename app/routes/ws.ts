@@ -6,7 +6,7 @@ import type { Context } from "../../lib/downstream/context.ts";
 import { acceptWebSocket } from "../../lib/downstream/ws.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Bindings } from "../host.ts";
-import { answerOf, assertRoom } from "../refusal.ts";
+import { answerOf } from "../refusal.ts";
 
 export function wsRoute(
   context: Context,
@@ -15,7 +15,7 @@ export function wsRoute(
   return new Hono<{ Bindings: Bindings }>().get("/ws", async (c) => {
     const { upgrade } = c.env;
     if (!upgrade) throw new Refusal("invalid_request", "Expected a WebSocket upgrade");
-    assertRoom(context);
+    context.sessions.admit();
     // Which topics it will want is not known yet: each hub is asked, and who is refused by all goes.
     const asked = [...admissions].map(async ([path, admission]) => {
       return { path, verdict: await admission.judge(c.req.raw) };

@@ -65,6 +65,15 @@ function idOf(position: string | undefined): { id?: string } {
   return position === undefined ? {} : { id: position };
 }
 
+/** The last event of a stream: sends its client away for so long. */
+export function printFarewell(
+  retryMs: number,
+  { envelope }: { readonly envelope: boolean },
+): string {
+  if (envelope) return printEvent({ data: printDrain(retryMs), retryMs });
+  return printEvent({ event: "keryx.drain", data: JSON.stringify({ retryMs }), retryMs });
+}
+
 /** First bytes of a stream, and heartbeats: small ones have been seen to stick in proxies. */
 const PADDING_BYTES = 256;
 const HEARTBEAT: Uint8Array = encoder.encode(printComment(PADDING_BYTES));
@@ -101,14 +110,7 @@ export function openEventStream(
   const session: Session = {
     transport: "sse",
     drain(retryMs) {
-      const message = printDrain(retryMs);
-      sink.send(
-        encoder.encode(
-          envelope
-            ? printEvent({ data: message, retryMs })
-            : printEvent({ event: "keryx.drain", data: JSON.stringify({ retryMs }), retryMs }),
-        ),
-      );
+      sink.send(encoder.encode(printFarewell(retryMs, { envelope })));
       end();
     },
   };

@@ -15,23 +15,34 @@ export interface Format {
    * publication as it comes, also before a topic's state has been made sure of after a break.
    */
   readonly stateful: boolean;
-  /** Whether renderings are kept with the publication. Not for a format that few clients share. */
+  /** Whether renderings are kept with the publication, by the function that made them. Not for a format that few clients share. */
   readonly kept: boolean;
-  publication(publication: Publication): Raw;
+  readonly publication: (publication: Publication) => Raw;
+  /** Of a publication for those who may lack the one before it; absent: as `publication`. */
+  readonly whole?: (publication: Publication) => Raw;
   /** @returns `undefined` when this format does not say such a thing */
-  notice(notice: Notice): Raw | undefined;
+  notice(notice: Exclude<Notice, { type: "newest" }>): Raw | undefined;
   /** Joins renderings into what is sent at once; there is at least one. */
   frame(renderings: Raw[]): Frame;
 }
 
 /** Renders a message, a publication at most once per format that keeps. */
 export function render(format: Format, message: Message): Raw | undefined {
-  if (message.type !== "publication") return format.notice(message);
-  if (!format.kept) return format.publication(message);
-  let rendering = message.rendered.get(format);
+  if (message.type === "publication") return keep(format, message, format.publication);
+  if (message.type !== "newest") return format.notice(message);
+  return keep(format, message.publication, format.whole ?? format.publication);
+}
+
+function keep(
+  format: Format,
+  publication: Publication,
+  print: (publication: Publication) => Raw,
+): Raw {
+  if (!format.kept) return print(publication);
+  let rendering = publication.rendered.get(print);
   if (rendering === undefined) {
-    rendering = format.publication(message);
-    message.rendered.set(format, rendering);
+    rendering = print(publication);
+    publication.rendered.set(print, rendering);
   }
   return rendering;
 }

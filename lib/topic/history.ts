@@ -1,5 +1,6 @@
 /** The bounded run of a topic's recent publications, from which recovery is served. */
 
+import type { HistoryBudget } from "./budget.ts";
 import type { Publication } from "./publication.ts";
 
 export interface HistoryLimits {
@@ -7,6 +8,8 @@ export interface HistoryLimits {
   readonly size: number;
   /** Age at which a publication is forgotten, ms. */
   readonly ttlMs: number;
+  /** Size of what is kept, as the origin wrote it, bytes. */
+  readonly bytes: number;
 }
 
 export interface History {
@@ -19,33 +22,52 @@ export interface History {
   since(sequence: number, now: number): readonly Publication[] | undefined;
   /** Forgets everything: publications up to `sequence` may be missing, so nobody recovers across it. */
   restart(sequence: number): void;
+  /** Forgets what is older than a time, Unix ms. */
+  forget(before: number): void;
   readonly length: number;
+  readonly bytes: number;
+  /** When the oldest and the newest that are kept came, Unix ms. */
+  readonly span: { readonly from: number; readonly to: number } | undefined;
 }
 
-/** @param floor sequence from which on nothing is missing */
-export function createHistory({ size, ttlMs }: HistoryLimits, floor: number): History {
+/**
+ * @param floor sequence from which on nothing is missing
+ * @param budget what it shares with the other histories
+ */
+export function createHistory(
+  { size, ttlMs, bytes: maxBytes }: HistoryLimits,
+  floor: number,
+  budget: HistoryBudget,
+): History {
   // A list with a moving start instead of a ring: reading is one slice, and the forgotten front is
   // cut off once it is as long as the rest, so that an append costs constant time on average.
   let items: Publication[] = [];
   let start = 0;
+  let bytes = 0;
 
-  function forget(before: number): void {
+  /** @param added bytes that came just now */
+  function forget(before: number, added = 0): void {
+    const bytesBefore = bytes - added;
     while (start < items.length) {
       const oldest = items[start] as Publication;
-      if (items.length - start <= size && oldest.time >= before) break;
+      const fits = items.length - start <= size && bytes <= maxBytes;
+      if (fits && oldest.time >= before) break;
       floor = oldest.sequence;
+      bytes -= oldest.raw.length;
       start++;
     }
     if (start * 2 > items.length) {
       items = items.slice(start);
       start = 0;
     }
+    budget.change(history, bytes - bytesBefore);
   }
 
-  return {
+  const history: History = {
     append(publication) {
       items.push(publication);
-      forget(publication.time - ttlMs);
+      bytes += publication.raw.length;
+      forget(publication.time - ttlMs, publication.raw.length);
     },
     since(sequence, now) {
       forget(now - ttlMs);
@@ -59,12 +81,24 @@ export function createHistory({ size, ttlMs }: HistoryLimits, floor: number): Hi
       return items.slice(low);
     },
     restart(sequence) {
+      const bytesBefore = bytes;
       items = [];
       start = 0;
+      bytes = 0;
       floor = sequence;
+      budget.change(history, -bytesBefore);
     },
+    forget: (before) => forget(before),
     get length() {
       return items.length - start;
     },
+    get bytes() {
+      return bytes;
+    },
+    get span() {
+      const [oldest, newest] = [items[start], items.at(-1)];
+      return oldest && newest && { from: oldest.time, to: newest.time };
+    },
   };
+  return history;
 }

@@ -17,9 +17,13 @@ export interface Publication {
   readonly argumentCount: number | undefined;
   /** What conflation keeps the latest of: event and key value. */
   readonly key: string;
+  /** The one before of the same key; `undefined` when it is not known. */
+  readonly previous: { readonly sequence: number; readonly raw: Raw } | undefined;
   /** When it came from the origin, Unix ms. */
   readonly time: number;
-  /** Its renderings so far, by format. At most as many as there are formats that several share. */
+  /** The same moment as the clock's `monotonic` shows it. */
+  readonly receivedAt: number;
+  /** Its renderings so far, by the function of a format that made them. At most as many as there are formats that several share. */
   readonly rendered: Map<object, Raw>;
 }
 
@@ -37,6 +41,10 @@ export type Notice =
     }
   /** The newest publication of a key, behind a reset: shown without its position. */
   | { readonly type: "value"; readonly publication: Publication }
+  /** Others were left out: what follows are the newest publications of the keys that changed. */
+  | { readonly type: "conflated"; readonly topic: string; readonly skipped: number }
+  /** A publication behind others that were left out: shown whole, with its position. */
+  | { readonly type: "newest"; readonly publication: Publication }
   | {
       readonly type: "subscribed";
       readonly topic: string;

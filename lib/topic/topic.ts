@@ -1,6 +1,7 @@
 /** The state of one topic: history, newest values, snapshot. No sockets, no timers. */
 
 import type { Raw } from "../wire/hub.ts";
+import type { HistoryBudget } from "./budget.ts";
 import { createHistory, type History, type HistoryLimits } from "./history.ts";
 import { createLatest, type Latest } from "./latest.ts";
 import { parsePosition, printPosition } from "./position.ts";
@@ -18,9 +19,17 @@ export interface TopicSpec {
   readonly snapshotTtlMs: number;
   readonly history: HistoryLimits;
   readonly maxKeys: number;
+  /** What becomes of a client that does not keep up. */
+  readonly slow: SlowPolicy;
   /** How long the upstream subscription outlives the last subscriber, ms. */
   readonly lingerMs: number;
 }
+
+/**
+ * - `conflate`: it is left behind, and given the newest of each key as soon as it reads again
+ * - `disconnect`: it is cut once too much waits for it
+ */
+export type SlowPolicy = "conflate" | "disconnect";
 
 /**
  * - `joining`: the origin has not accepted it yet
@@ -43,6 +52,16 @@ export interface Progress {
   readonly epoch: string;
   readonly sequence: number;
   readonly now: number;
+  /** When something last came from the origin, Unix ms. */
+  readonly lastMessageAt: number | undefined;
+}
+
+/** How far a subscriber has been told of a topic. */
+export interface Mark {
+  readonly sequence: number;
+  /** Publications of the topic until then. */
+  readonly count: number;
+  readonly state: TopicState;
 }
 
 export class Topic {
@@ -63,12 +82,23 @@ export class Topic {
   #snapshots = 0;
   /** Sequence at the last loss of the upstream connection; −1 before the first. */
   #brokenAt = -1;
+  /** Sequence at which it last went live; −1 before the first time. */
+  #liveAt = -1;
+  /** Publications of it, ever. */
+  #count = 0;
 
-  constructor(name: string, spec: TopicSpec, parameters: Parameters, sequence: number) {
+  /** @param sequence of the feed */
+  constructor(
+    name: string,
+    spec: TopicSpec,
+    parameters: Parameters,
+    sequence: number,
+    budget: HistoryBudget,
+  ) {
     this.name = name;
     this.spec = spec;
     this.parameters = parameters;
-    this.history = createHistory(spec.history, sequence);
+    this.history = createHistory(spec.history, sequence, budget);
     this.latest = createLatest(spec.maxKeys);
   }
 
@@ -86,8 +116,23 @@ export class Topic {
     return `${this.#changedAt}.${this.#snapshots}.${this.state}`;
   }
 
+  /** Nobody wants it any more. */
+  drop(): void {
+    this.history.restart(this.#changedAt);
+  }
+
+  /**
+   * The publication before of a key, when everybody has it who knows this topic's state: a snapshot
+   * that newcomers are given stands for all that came before it.
+   */
+  previous(key: string): Publication | undefined {
+    const before = this.latest.get(key);
+    return before && before.sequence > (this.#snapshot?.sequence ?? -1) ? before : undefined;
+  }
+
   append(publication: Publication): void {
     this.#changedAt = publication.sequence;
+    this.#count++;
     this.history.append(publication);
     this.latest.put(publication);
   }
@@ -102,6 +147,7 @@ export class Topic {
   goLive(sequence: number): void {
     this.state = "live";
     this.#changedAt = sequence;
+    this.#liveAt = sequence;
     this.history.restart(sequence);
   }
 
@@ -121,6 +167,49 @@ export class Topic {
     } as const;
     if (typeof missed === "string") return [...this.reset(missed), subscribed];
     return [...missed, subscribed];
+  }
+
+  /** Where somebody stands who has been told everything. */
+  mark({ sequence }: Progress): Mark {
+    return { sequence, count: this.#count, state: this.state };
+  }
+
+  /**
+   * What somebody has to be told who was left behind at a mark: the newest of each key, with what
+   * became of the topic meanwhile.
+   */
+  since(mark: Mark, progress: Progress): readonly Message[] {
+    const stale = {
+      type: "stale",
+      topic: this.name,
+      lastMessageAt: progress.lastMessageAt,
+    } as const;
+    const messages: Message[] = [];
+    const wasLive = mark.state === "live";
+    const isReset = this.#liveAt > mark.sequence;
+    const isEvicted = this.state === "live" && this.latest.forgotten > mark.sequence;
+    if (isReset || isEvicted) {
+      const position = printPosition(progress.epoch, progress.sequence);
+      if (wasLive) messages.push(stale);
+      const reason = isReset ? (mark.state === "joining" ? "new" : "break") : "evicted";
+      messages.push(...this.reset(reason), { type: "live", topic: this.name, position });
+      if (this.state !== "live") messages.push(stale);
+      return messages;
+    }
+    // What came before a break is in the reset that follows it.
+    if (this.state !== "live") return wasLive ? [stale] : [];
+    const newest = this.latest.after(mark.sequence);
+    const skipped = this.#count - mark.count - newest.length;
+    if (skipped === 0) return newest;
+    return [
+      { type: "conflated", topic: this.name, skipped },
+      ...newest.map((publication) => ({ type: "newest", publication }) as const),
+    ];
+  }
+
+  /** As `since`, of publications alone; `undefined` when some that matter are forgotten. */
+  newestSince(mark: Mark): readonly Publication[] | undefined {
+    return this.latest.forgotten > mark.sequence ? undefined : this.latest.after(mark.sequence);
   }
 
   /** Whether `since` can be answered without a reset. */

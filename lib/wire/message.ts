@@ -15,7 +15,11 @@ export type ClientMessage =
   | {
       readonly type: "subscribe";
       readonly id?: MessageId | undefined;
-      readonly topics: readonly { readonly topic: string; readonly since?: string | undefined }[];
+      readonly topics: readonly {
+        readonly topic: string;
+        readonly since?: string | undefined;
+        readonly rate?: number | undefined;
+      }[];
     }
   | {
       readonly type: "unsubscribe";
@@ -23,6 +27,12 @@ export type ClientMessage =
       readonly topics: readonly string[];
     }
   | { readonly type: "ping"; readonly id?: MessageId | undefined };
+
+/** Updates a second that a client may ask for. */
+export const MIN_RATE = 0.01;
+export const MAX_RATE = 100;
+
+const rate: z.ZodType<number> = z.number().min(MIN_RATE).max(MAX_RATE);
 
 /** Entries of `topics` in one message at most. */
 export const MAX_TOPICS_PER_MESSAGE = 100;
@@ -45,9 +55,9 @@ const clientMessage: z.ZodType<ClientMessage> = z.discriminatedUnion("type", [
       z.union(
         [
           name.transform((topic) => ({ topic })),
-          z.object({ topic: name, since: z.string().max(64).optional() }),
+          z.object({ topic: name, since: z.string().max(64).optional(), rate: rate.optional() }),
         ],
-        "must be a topic name or an object with topic and since",
+        `must be a topic name or an object with topic, since and a rate of ${MIN_RATE} to ${MAX_RATE}`,
       ),
     ),
   }),
@@ -114,7 +124,7 @@ export function printPublication(publication: Publication, position?: string): s
 }
 
 /** Writes a notice, whole. */
-export function printNotice(notice: Notice): string {
+export function printNotice(notice: Exclude<Notice, { type: "newest" }>): string {
   if (notice.type === "value") return printPublication(notice.publication);
   const { type, position, json } = noticeFields(notice);
   const at = position === undefined ? "" : `"position":"${position}",`;
@@ -122,7 +132,7 @@ export function printNotice(notice: Notice): string {
 }
 
 /** The parts of a notice: type, position, and its other fields as a JSON object's text. */
-export function noticeFields(notice: Exclude<Notice, { type: "value" }>): {
+export function noticeFields(notice: Exclude<Notice, { type: "value" | "newest" }>): {
   readonly type: string;
   readonly position: string | undefined;
   readonly json: string;

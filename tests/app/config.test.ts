@@ -20,8 +20,10 @@ describe("a configuration", () => {
       origins: [],
       heartbeatMs: 15_000,
       openTimeoutMs: 5_000,
+      drainMs: 4_000,
       limits: {
         connections: 200_000,
+        connectsPerSecond: 5_000,
         topics: 10_000,
         topicsPerConnection: 100,
         messageBytes: 32_768,

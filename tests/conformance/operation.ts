@@ -1,7 +1,9 @@
+import { EventSource } from "eventsource";
 import { describe, expect, onTestFinished } from "vitest";
 import { demoConfig } from "../../app/demo/config.ts";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
+import { readMetric } from "../support/metrics.ts";
 import { connectHub, openRawHub } from "../support/signalr-client.ts";
 import { runProgram } from "../support/spawn.ts";
 import { startRelay, startWith, withConfig } from "../support/spawned-relay.ts";
@@ -15,8 +17,7 @@ export function operation(test: StagedTest): void {
   test.for(["SIGTERM", "SIGINT"] as const)(
     "at %s everybody is sent away with a time to come back, and it ends well",
     async (signal, { runtime, origin }) => {
-      const drainMs = 2_000;
-      const relay = await startRelay(runtime, { ...demoConfig(origin.hub), drainMs });
+      const relay = await startRelay(runtime, demoConfig(origin.hub));
       onTestFinished(() => void relay.program.kill());
       const stream = await openSse(`${relay.url}/sse?topic=match/1`);
       const envelope = await openSse(`${relay.url}/sse?topic=announcements&envelope=true`);
@@ -39,7 +40,7 @@ export function operation(test: StagedTest): void {
       expect(told).toEqual(["keryx.drain", { retryMs: expect.any(Number) }]);
       const retryMs = await stream.retries.next();
       expect(told).toEqual(["keryx.drain", { retryMs }]);
-      expect(retryMs).toBeLessThanOrEqual(drainMs);
+      expect(retryMs).toBeLessThanOrEqual(1_000);
       expect(JSON.parse((await envelope.events.next()).data)).toEqual({
         type: "drain",
         retryMs: expect.any(Number),
@@ -58,21 +59,81 @@ export function operation(test: StagedTest): void {
   test("nobody is taken any more while it drains", async ({ runtime, origin }) => {
     const relay = await startRelay(runtime, demoConfig(origin.hub));
     onTestFinished(() => void relay.program.kill());
-    const socket = await openWs(`${relay.url}/ws`);
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => openWs(`${relay.url}/ws`)));
     const stopped = relay.program.stop();
-    await socket.closed;
-    // It listens for a moment longer; after that the connection itself is refused.
-    const replies = await Promise.all(
+    await Promise.race(sockets.map(({ closed }) => closed));
+    const stream = "/sse?topic=match/1";
+    // It listens for a while; after that the connection itself is refused.
+    const [told, ...replies] = await Promise.all(
       [
-        ask(relay.url, "/readyz"),
-        ask(relay.url, "/sse?topic=match/1"),
+        ask(relay.url, stream, { headers: { accept: "text/event-stream" } }),
+        ask(relay.url, stream),
         ask(relay.url, "/hubs/live/negotiate", { method: "POST" }),
+        ask(relay.url, "/topics/match/1"),
+        ask(relay.url, "/readyz"),
       ].map((reply) => reply.catch(() => undefined)),
     );
     for (const reply of replies) expect(reply?.status ?? 503).toBe(503);
-    const [, stream] = replies;
-    if (stream) expect(Number(stream.headers["retry-after"])).toBeGreaterThan(0);
+    for (const reply of replies.slice(0, 3)) {
+      expect(Number(reply?.headers["retry-after"] ?? 1)).toBeGreaterThan(0);
+    }
+    if (told) {
+      expect([told.status, told.headers["content-type"]]).toEqual([200, "text/event-stream"]);
+      expect(told.text).toMatch(/^event: keryx\.drain\nretry: (\d+)\ndata: \{"retryMs":\1\}\n\n$/);
+    }
     await stopped;
+  });
+
+  test("a second signal ends it at once", async ({ runtime, origin }) => {
+    const relay = await startRelay(runtime, demoConfig(origin.hub));
+    onTestFinished(() => void relay.program.kill());
+    const socket = await openWs(`${relay.url}/ws`);
+    // Two different ones, as of two equal ones that wait the system may keep one.
+    for (const signal of ["SIGTERM", "SIGINT"]) process.kill(relay.program.pid, signal);
+    expect(await relay.program.exited).toEqual({ code: 1, signal: null });
+    await socket.closed;
+  });
+
+  test("an EventSource that finds no room comes back by itself", async ({ runtime, origin }) => {
+    const config = demoConfig(origin.hub);
+    const relay = await startRelay(runtime, { ...config, limits: { connections: 1 } });
+    onTestFinished(() => void relay.program.kill());
+    const socket = await openWs(`${relay.url}/ws`);
+    const source = new EventSource(`${relay.url}/sse?topic=match/1`);
+    onTestFinished(() => source.close());
+    const open = new Promise((resolve) => source.addEventListener("keryx.subscribed", resolve));
+    const told = await new Promise<MessageEvent>((resolve) => {
+      source.addEventListener("keryx.drain", resolve, { once: true });
+    });
+    const { retryMs } = JSON.parse(told.data);
+    expect(retryMs).toBeGreaterThanOrEqual(1_000);
+    expect(retryMs).toBeLessThanOrEqual(5_000);
+    socket.close();
+    await open;
+    expect(await readMetric(relay.url, "keryx_turned_away_total")).toBeGreaterThan(0);
+  });
+
+  test("more than may connect within a second come later", async ({ runtime, origin }) => {
+    const config = demoConfig(origin.hub);
+    const relay = await startRelay(runtime, { ...config, limits: { connectsPerSecond: 1 } });
+    onTestFinished(() => void relay.program.kill());
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        ask(relay.url, "/hubs/live/negotiate?negotiateVersion=1", { method: "POST" }),
+      ),
+    );
+    const refused = replies.filter(({ status }) => status === 503);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(replies.filter(({ status }) => status === 200).length).toBe(20 - refused.length);
+    for (const reply of refused) {
+      expect(reply.json()).toMatchObject({ error: { code: "overloaded" } });
+      const seconds = Number(reply.headers["retry-after"]);
+      expect([1, 2, 3, 4, 5]).toContain(seconds);
+    }
+    await eventually(
+      () => openWs(`${relay.url}/ws`),
+      () => true,
+    );
   });
 
   test("a bound that is reached is told, with a time to come back", async ({ runtime, origin }) => {
@@ -123,8 +184,10 @@ export function operation(test: StagedTest): void {
         "keryx_upstream_joins_total",
         "keryx_upstream_leaves_total",
         "keryx_unmatched_pushes_total",
+        "keryx_turned_away_total",
       ]),
     );
+    expect(ofType("histogram")).toContain("keryx_edge_dwell_seconds");
     expect(ofType("gauge")).toEqual(
       expect.arrayContaining(["keryx_clients", "keryx_upstream_connections", "keryx_topics"]),
     );

@@ -248,7 +248,8 @@ describe("the connection", () => {
   ])("is told to come back when the relay leaves (envelope: %s)", async (envelope, text) => {
     const setting = setUp();
     const client = await subscribe(setting, "match/42", { envelope });
-    setting.context.sessions.drain(1_000);
+    void setting.context.sessions.drain(1_000);
+    setting.clock.advance(25);
     expect(await client.take()).toBe(text);
     await client.reading;
     expectGone(setting);

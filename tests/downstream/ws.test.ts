@@ -268,9 +268,10 @@ describe("the connection", () => {
   test("is told to come back when the relay leaves", async () => {
     const setting = setUp();
     const { take, socket } = await subscribe(setting, "match/1");
-    setting.context.sessions.drain(3_000);
-    expect(take()).toEqual([{ type: "drain", retryMs: 1_500 }]);
-    expect(socket.closed).toBe("1012 reconnect in 1500 ms");
+    void setting.context.sessions.drain(3_000);
+    setting.clock.advance(25);
+    expect(take()).toEqual([{ type: "drain", retryMs: 500 }]);
+    expect(socket.closed).toBe("1012 reconnect in 500 ms");
     expectGone(setting, socket);
   });
 
@@ -343,7 +344,7 @@ describe("the connection", () => {
   test("that has ended is not listened to any more", async () => {
     const setting = setUp();
     const { socket, send, receive } = await subscribe(setting, "match/1");
-    setting.context.sessions.drain(1_000);
+    void setting.context.sessions.drain(0);
     socket.take();
     send({ type: "subscribe", topics: ["match/2"] });
     send({ type: "ping" });

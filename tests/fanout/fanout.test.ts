@@ -1,17 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createManualClock } from "../../lib/clock.ts";
-import { type Audience, createFanout, type Subscriber } from "../../lib/fanout/fanout.ts";
+import type { Audience } from "../../lib/fanout/audience.ts";
+import { createFanout, type Subscriber } from "../../lib/fanout/fanout.ts";
 import type { Format } from "../../lib/fanout/format.ts";
 import { createStats } from "../../lib/stats.ts";
+import { createBacklog } from "../support/backlog.ts";
 import { createFormat } from "../support/format.ts";
+import { createLimits } from "../support/limits.ts";
 import { createPublication } from "../support/publication.ts";
 import { createSink, type FakeSink } from "../support/sink.ts";
 
-function setUp({ maxQueueBytes = 1_000 } = {}) {
+function setUp({ queueBytes = 1_000 } = {}) {
   const clock = createManualClock();
   const stats = createStats();
-  const fanout = createFanout({ clock, stats, maxQueueBytes });
+  const fanout = createFanout({ clock, stats, limits: createLimits({ queueBytes }) });
   return { clock, stats, fanout };
 }
 
@@ -23,7 +26,7 @@ function createSubscriber(
   format: Format = createFormat(),
   { sink = createSink(), onSlow = () => {} }: { sink?: FakeSink; onSlow?: () => void } = {},
 ): FakeSubscriber {
-  return { sink, format, onSlow, cohort: undefined, place: 0 };
+  return { sink, format, onSlow, periodMs: 0, cohort: undefined, place: 0, marks: undefined };
 }
 
 describe("every subscriber gets the publications of its topics", () => {
@@ -52,7 +55,9 @@ describe("every subscriber gets the publications of its topics", () => {
         const formats = ["a", "b"].map((name) =>
           createFormat({ name }, (sequence) => renders.push(`${name} ${sequence}`)),
         );
-        const audiences = Array.from({ length: TOPICS }, () => fanout.createAudience());
+        const audiences = Array.from({ length: TOPICS }, () =>
+          fanout.createAudience(createBacklog(), "disconnect"),
+        );
         const subscribers = Array.from({ length: SUBSCRIBERS }, (_, i) => ({
           own: createSubscriber(formats[i % 2]),
           topics: new Set<number>(),
@@ -104,9 +109,9 @@ describe("every subscriber gets the publications of its topics", () => {
 });
 
 /** Subscribers of one topic in one format. */
-function createCohort(subscribers: readonly Subscriber[], options?: { maxQueueBytes: number }) {
+function createCohort(subscribers: readonly Subscriber[], options?: { queueBytes: number }) {
   const setting = setUp(options);
-  const audience = setting.fanout.createAudience();
+  const audience = setting.fanout.createAudience(createBacklog(), "disconnect");
   for (const subscriber of subscribers) setting.fanout.place(subscriber, new Set([audience]));
   let sequence = 0;
   return {
@@ -143,7 +148,10 @@ describe("a tick", () => {
 
   test("of two topics keeps the order in which they were published", () => {
     const { clock, fanout } = setUp();
-    const [a, b] = [fanout.createAudience(), fanout.createAudience()];
+    const [a, b] = [
+      fanout.createAudience(createBacklog(), "disconnect"),
+      fanout.createAudience(createBacklog(), "disconnect"),
+    ];
     const subscriber = createSubscriber();
     fanout.place(subscriber, new Set([a, b]));
     for (const [i, audience] of [b, a, b, a].entries()) {
@@ -186,7 +194,7 @@ describe("a slow subscriber", () => {
       subscriber.sink.bufferedBytes = bufferedBytes;
       return subscriber;
     });
-    const { clock, publish } = createCohort(subscribers, { maxQueueBytes: 1_000 });
+    const { clock, publish } = createCohort(subscribers, { queueBytes: 1_000 });
     publish();
     clock.settle();
     expect(slow).toEqual(["1001"]);
@@ -225,7 +233,7 @@ describe("a slow subscriber", () => {
       onSlow: () => fanout.place(subscriber, new Set()),
     });
     const { fanout, audience, publish } = createCohort([subscriber]);
-    const other = fanout.createAudience();
+    const other = fanout.createAudience(createBacklog(), "disconnect");
     publish();
     subscriber.sink.bufferedBytes = 2_000;
     fanout.place(subscriber, new Set([audience, other]));

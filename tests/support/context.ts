@@ -16,7 +16,7 @@ export function createSetting(
   options: Parameters<typeof createTestRelay>[1] = {},
 ): Setting {
   const queueBytes = 10_000;
-  const test = createTestRelay(topics, { maxQueueBytes: queueBytes, ...options });
+  const test = createTestRelay(topics, { queue: { queueBytes }, ...options });
   const { relay, stats, clock } = test;
   const random = () => 0.5;
   const context: Context = {
@@ -24,7 +24,7 @@ export function createSetting(
     stats,
     clock,
     random,
-    sessions: createSessions({ maxConnections: 1_000, random }),
+    sessions: createSessions({ maxConnections: 1_000, connectsPerSecond: 0, clock, random }),
     log: silentLog,
     wheel: createWheel(clock, { random }),
     limits: { topicsPerConnection: 3, messageBytes: 32_768, queueBytes },

@@ -7,6 +7,10 @@ export function printLine(message: Message): string {
   switch (message.type) {
     case "publication":
       return `${message.topic} ${message.event}${message.raw} ${at(message.position)}`;
+    case "newest":
+      return `${printLine(message.publication)} newest`;
+    case "conflated":
+      return `${message.topic} conflated ${message.skipped}`;
     case "value": {
       const { topic, event, raw } = message.publication;
       return `${topic} ${event}${raw}`;
@@ -40,6 +44,7 @@ export const lineFormat: Format = {
   stateful: true,
   kept: true,
   publication: printLine,
+  whole: (publication) => printLine({ type: "newest", publication }),
   notice: printLine,
   frame: (lines) => lines.join("\n"),
 };

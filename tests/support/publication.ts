@@ -13,7 +13,9 @@ export function createPublication(fields: Partial<Publication> = {}): Publicatio
     raw: "[]",
     argumentCount: 0,
     key: "Changed",
+    previous: undefined,
     time: 0,
+    receivedAt: 0,
     rendered: new Map(),
     ...fields,
   };

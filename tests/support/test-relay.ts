@@ -1,15 +1,17 @@
 /** A whole relay between a fake source and clients that note what they are sent. */
 
 import { createManualClock, type ManualClock } from "../../lib/clock.ts";
-import { createFanout } from "../../lib/fanout/fanout.ts";
+import { createFanout, type FanoutLimits } from "../../lib/fanout/fanout.ts";
 import type { Format } from "../../lib/fanout/format.ts";
 import { createFeed, type Feed, type HubSpec } from "../../lib/feed.ts";
 import { silentLog } from "../../lib/log.ts";
 import { createRelay, type Relay } from "../../lib/relay.ts";
 import { createStats, type Stats } from "../../lib/stats.ts";
 import type { Request, Subscriptions } from "../../lib/subscriptions.ts";
+import { createHistoryBudget } from "../../lib/topic/budget.ts";
 import { createFakeSource, type FakeSource } from "./fake-source.ts";
 import { createHubSpec } from "./hub-spec.ts";
+import { createLimits } from "./limits.ts";
 import { lineFormat } from "./line.ts";
 import { createSink, type FakeSink } from "./sink.ts";
 import { turn } from "./turn.ts";
@@ -47,21 +49,22 @@ export interface TestClient {
 export function createTestRelay(
   topics: Parameters<typeof createHubSpec>[0],
   options: Parameters<typeof createHubSpec>[1] & {
-    readonly maxQueueBytes?: number;
+    readonly queue?: Partial<FanoutLimits>;
+    readonly historyBytes?: number;
     readonly onDemand?: boolean;
   } = {},
 ): TestRelay {
-  const { maxQueueBytes = 1_000_000, onDemand = false, ...declared } = options;
+  const { queue, historyBytes = 1_000_000, onDemand = false, ...declared } = options;
   const spec = createHubSpec(topics, declared);
   const clock = createManualClock(1_700_000_000_000);
   const stats = createStats();
-  const fanout = createFanout({ clock, stats, maxQueueBytes });
+  const fanout = createFanout({ clock, stats, limits: createLimits(queue) });
+  const budget = createHistoryBudget(historyBytes);
   const sources: FakeSource[] = [];
   const random = () => 0.5;
 
   const relay = createRelay({
     fanout,
-    stats,
     createHubs(onEnded) {
       const create = <R extends string | Uint8Array>(spec: HubSpec, isJson: boolean) =>
         createFeed<R>(spec, {
@@ -74,6 +77,7 @@ export function createTestRelay(
           onDemand: onDemand || !isJson,
           onEnded,
           fanout,
+          budget,
           clock,
           random,
           stats,

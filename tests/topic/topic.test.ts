@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { createHistoryBudget } from "../../lib/topic/budget.ts";
 import { Topic } from "../../lib/topic/topic.ts";
 import { createHubSpec } from "../support/hub-spec.ts";
 import { printLine } from "../support/line.ts";
@@ -12,10 +13,10 @@ function createTopic({ size = 3 } = {}) {
     a: { events: { Changed: "a" }, history: { size, ttlMs: 1_000 } },
   }).topics;
   if (!spec) throw new Error("It was declared above");
-  const topic = new Topic("a", spec, {}, 0);
+  const topic = new Topic("a", spec, {}, 0, createHistoryBudget(1_000_000));
   let sequence = 1;
   topic.goLive(sequence);
-  const progress = () => ({ epoch: EPOCH, sequence, now: 0 });
+  const progress = () => ({ epoch: EPOCH, sequence, now: 0, lastMessageAt: undefined });
   return {
     topic,
     publish(key: string) {
@@ -132,7 +133,7 @@ describe("an opening", () => {
 
 test("a topic that was never live does not become stale, it is still joining", () => {
   const { topic } = createTopic();
-  const fresh = new Topic("a", topic.spec, {}, 0);
+  const fresh = new Topic("a", topic.spec, {}, 0, createHistoryBudget(1_000_000));
   fresh.break(0);
   expect(fresh.state).toBe("joining");
   topic.break(1);

@@ -3,12 +3,16 @@ import { createManualClock } from "../../lib/clock.ts";
 import { HubError, UnavailableError } from "../../lib/errors.ts";
 import { silentLog } from "../../lib/log.ts";
 import { createStats } from "../../lib/stats.ts";
+import { createHistoryBudget } from "../../lib/topic/budget.ts";
 import { Topic } from "../../lib/topic/topic.ts";
 import { createSignalRSource, type SignalROptions } from "../../lib/upstream/signalr.ts";
 import { jsonProtocol } from "../../lib/wire/json.ts";
 import { createHubSpec } from "../support/hub-spec.ts";
+import { createPublication } from "../support/publication.ts";
 import { createScriptedHub } from "../support/scripted-hub.ts";
 import { turn } from "../support/turn.ts";
+
+const budget = createHistoryBudget(1_000_000);
 
 const spec = createHubSpec({
   "match/{id}": {
@@ -36,7 +40,7 @@ const spec = createHubSpec({
 function createTopic(name: string): Topic {
   for (const topic of spec.topics) {
     const match = topic.template.match(name);
-    if (match && "parameters" in match) return new Topic(name, topic, match.parameters, 0);
+    if (match && "parameters" in match) return new Topic(name, topic, match.parameters, 0, budget);
   }
   throw new Error(`${name} is not declared above`);
 }
@@ -342,18 +346,7 @@ describe("a stream", () => {
     await connect();
     await complete("0", { error: "No such sport" });
     hub.peer.send({ type: 2, invocationId: "1", item: 1 });
-    golf.append({
-      type: "publication",
-      topic: golf.name,
-      sequence: 1,
-      position: "x:1",
-      event: "Ticker",
-      raw: "1",
-      argumentCount: undefined,
-      key: "Ticker",
-      time: 0,
-      rendered: new Map(),
-    });
+    golf.append(createPublication({ topic: golf.name, event: "Ticker", raw: "1" }));
     await complete("1", { error: "Rain" });
     expect(told.slice(3)).toEqual([
       "rejected ticker/tennis: No such sport",

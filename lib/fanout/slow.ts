@@ -1,0 +1,103 @@
+/**
+ * Connections that do not keep up: what waits for each of them and for all together is bounded, and
+ * so is the time in which one may take nothing.
+ */
+
+import type { Clock, Timer } from "../clock.ts";
+import type { Sink } from "./sink.ts";
+
+export interface QueueLimits {
+  /** What may wait for one connection, bytes. */
+  readonly queueBytes: number;
+  /** What may wait for all connections together, bytes: beyond it those go first for whom most waits. */
+  readonly totalQueueBytes: number;
+  /** A connection that takes nothing for this long while something waits for it is cut, ms. */
+  readonly stuckMs: number;
+}
+
+export interface SlowWatch {
+  /** Bytes that wait for connections that do not keep up, as of the last look. */
+  readonly queuedBytes: number;
+  /**
+   * Watches a connection until nothing waits for it any more.
+   * @param sentBytes what was sent to it just now
+   * @param cut called when a limit is passed
+   */
+  add(sink: Sink, sentBytes: number, cut: () => void): void;
+  /** The connection has ended. */
+  remove(sink: Sink): void;
+}
+
+interface Watched {
+  /** Bytes sent since it is watched, and of those the most that had left at any look. */
+  sent: number;
+  taken: number;
+  /** When it last took anything, Unix ms. */
+  movedAt: number;
+  cut(): void;
+}
+
+/** How often it looks whether they have moved, ms. */
+const LOOK_MS = 100;
+
+/** @param onLook called after each look, for those who wait until something has moved */
+export function createSlowWatch(
+  clock: Clock,
+  { totalQueueBytes, stuckMs }: QueueLimits,
+  onLook: () => void,
+): SlowWatch {
+  const watched = new Map<Sink, Watched>();
+  let looks: Timer | undefined;
+  let queuedBytes = 0;
+
+  function look(): void {
+    const now = clock.now();
+    const over: { readonly sink: Sink; readonly waiting: number; cut(): void }[] = [];
+    queuedBytes = 0;
+    for (const [sink, one] of watched) {
+      const waiting = sink.bufferedBytes;
+      if (waiting === 0) {
+        watched.delete(sink);
+        continue;
+      }
+      const taken = one.sent - waiting;
+      if (taken > one.taken) {
+        one.taken = taken;
+        one.movedAt = now;
+      }
+      queuedBytes += waiting;
+      if (now - one.movedAt >= stuckMs) one.cut();
+      else over.push({ sink, waiting, cut: one.cut });
+    }
+    if (queuedBytes > totalQueueBytes) {
+      over.sort((a, b) => a.waiting - b.waiting);
+      while (queuedBytes > totalQueueBytes) {
+        const most = over.pop();
+        if (!most) break;
+        queuedBytes -= most.waiting;
+        most.cut();
+      }
+    }
+    onLook();
+    if (watched.size > 0) return;
+    looks?.cancel();
+    looks = undefined;
+  }
+
+  return {
+    get queuedBytes() {
+      return queuedBytes;
+    },
+    add(sink, sentBytes, cut) {
+      const one = watched.get(sink);
+      if (one) {
+        one.sent += sentBytes;
+        return;
+      }
+      const waiting = sink.bufferedBytes;
+      watched.set(sink, { sent: waiting, taken: 0, movedAt: clock.now(), cut });
+      looks ??= clock.every(LOOK_MS, look);
+    },
+    remove: (sink) => void watched.delete(sink),
+  };
+}
