@@ -1,25 +1,35 @@
 /**
  * The promise that matters most: never a hole that looks like a whole. Clients are cut after any
- * message and come back, the origin goes away and comes back, topics are left and joined again; and
- * what each client knows must follow from what it was told, and be true in the end.
+ * message and come back, stop taking anything and go on, ask for a rate; the origin goes away and
+ * comes back, topics are left and joined again; and what each client knows must follow from what it
+ * was told, and be true in the end.
  */
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { wsFormat } from "../lib/downstream/ws.ts";
 import type { Question } from "./support/fake-source.ts";
+import { createLimits } from "./support/limits.ts";
 import { createReader, type Reader, type View } from "./support/reader.ts";
 import { createTestRelay, type TestClient, type TestRelay } from "./support/test-relay.ts";
 
 /** With and without a snapshot, with a long and with a short history. */
 const TOPICS = ["plain/1", "plain/2", "whole/1", "short/1"];
 
-/** What each client of an event stream watches. */
-const STREAMS = [["plain/1", "plain/2", "whole/1"], TOPICS];
+/** What each client of an event stream watches, and how often it wants to hear of it. */
+const STREAMS = [
+  { topics: ["plain/1", "plain/2", "whole/1"], rate: undefined },
+  { topics: TOPICS, rate: undefined },
+  { topics: TOPICS, rate: 2 },
+];
 
 function declare(): TestRelay {
   const join = { method: "Join", args: ["{id}"] };
-  const common = { params: { id: "integer" as const }, lingerMs: 3_000 };
+  const common = {
+    params: { id: "integer" as const },
+    lingerMs: 3_000,
+    slow: "conflate" as const,
+  };
   return createTestRelay(
     {
       "plain/{id}": {
@@ -43,6 +53,7 @@ function declare(): TestRelay {
         join,
         events: { Short: "{0}" },
         key: { Short: "{1}" },
+        maxKeys: 3,
         history: { size: 2, ttlMs: 10_000 },
       },
     },
@@ -124,6 +135,9 @@ function createOrigin({ source }: TestRelay) {
   return origin;
 }
 
+/** More than may wait for a client whose topics conflate. */
+const STALLED_BYTES = createLimits().conflateBytes + 1;
+
 /** A client that reads when it is told to, and loses what it has not read when it is cut. */
 function createClient(relay: TestRelay, reader: Reader) {
   let connection: TestClient | undefined;
@@ -134,12 +148,19 @@ function createClient(relay: TestRelay, reader: Reader) {
     get isConnected() {
       return connection !== undefined;
     },
-    open(topics: readonly string[]) {
+    open(topics: readonly string[], rate?: number) {
       if (topics.length === 0) return;
       relay.clock.settle(); // what is on its way belongs to what was before
       client.read(Number.POSITIVE_INFINITY);
-      connection ??= relay.connect({ format: wsFormat });
-      connection.open(...reader.ask(topics));
+      connection ??= relay.connect({ format: wsFormat, onSlow: () => client.cut() });
+      connection.open(...reader.ask(topics).map((entry) => ({ ...entry, rate })));
+    },
+    /** What is sent from here on waits in the relay. */
+    stall() {
+      if (connection) connection.sink.bufferedBytes = STALLED_BYTES;
+    },
+    resume() {
+      if (connection) connection.sink.bufferedBytes = 0;
     },
     leave(topic: string) {
       connection?.subscriptions.close(topic);
@@ -160,12 +181,13 @@ function createClient(relay: TestRelay, reader: Reader) {
   return client;
 }
 
+type Client = ReturnType<typeof createClient>;
 type World = ReturnType<typeof createWorld>;
 
 function createWorld() {
   const relay = declare();
   const origin = createOrigin(relay);
-  const streams = [1, 2].map(() =>
+  const streams = [1, 2, 3].map(() =>
     createClient(relay, createReader(origin.next, { isStream: true })),
   );
   const sockets = [1, 2].map(() =>
@@ -182,8 +204,8 @@ interface Step {
 const topic = fc.constantFrom(...TOPICS);
 const publication = fc.record({ topic, key: fc.constantFrom("a", "b", "c") });
 const which = fc.nat(11);
-const client = fc.nat(3);
-const stream = fc.nat(1);
+const client = fc.nat(4);
+const stream = fc.nat(2);
 const socket = fc.nat(1);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -227,7 +249,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     stream.map((i) => ({
       name: `stream ${i}`,
       run({ streams }) {
-        if (!streams[i]!.isConnected) streams[i]!.open(STREAMS[i]!);
+        if (!streams[i]!.isConnected) openStream(streams[i]!, i);
       },
     })),
   ),
@@ -238,7 +260,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       name: `restream ${i} ${count}`,
       async run({ streams, relay }) {
         streams[i]!.cut();
-        streams[i]!.open(STREAMS[i]!);
+        openStream(streams[i]!, i);
         await relay.settle();
         streams[i]!.read(count);
         streams[i]!.cut();
@@ -247,10 +269,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   ),
   often(
     6,
-    fc.tuple(socket, fc.subarray(TOPICS)).map(([i, topics]) => ({
-      name: `open ${i} ${topics}`,
-      run: ({ sockets }) => sockets[i]!.open(topics),
-    })),
+    fc
+      .tuple(socket, fc.subarray(TOPICS), fc.constantFrom(undefined, 2, 5))
+      .map(([i, topics, rate]) => ({
+        name: `open ${i} ${topics} ${rate}`,
+        run: ({ sockets }) => sockets[i]!.open(topics, rate),
+      })),
   ),
   often(
     2,
@@ -259,16 +283,29 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       run: ({ sockets }) => sockets[i]!.leave(topic),
     })),
   ),
+  often(
+    3,
+    client.map((i) => ({ name: `stall ${i}`, run: ({ clients }) => clients[i]!.stall() })),
+  ),
+  often(
+    4,
+    client.map((i) => ({ name: `resume ${i}`, run: ({ clients }) => clients[i]!.resume() })),
+  ),
   often(4, fc.constant({ name: "tick", run: ({ relay }) => relay.clock.settle() })),
   often(8, fc.constant({ name: "settle", run: ({ relay }) => relay.settle() })),
   often(
     3,
-    fc.constantFrom(300, 1_500, 3_500, 6_000).map((ms) => ({
+    fc.constantFrom(100, 300, 1_500, 3_500, 6_000).map((ms) => ({
       name: `advance ${ms}`,
       run: ({ relay }) => relay.clock.advance(ms),
     })),
   ),
 );
+
+function openStream(client: Client, which: number): void {
+  const { topics, rate } = STREAMS[which]!;
+  client.open(topics, rate);
+}
 
 function often(weight: number, arbitrary: fc.Arbitrary<Step>) {
   return { weight, arbitrary };
@@ -277,7 +314,8 @@ function often(weight: number, arbitrary: fc.Arbitrary<Step>) {
 /** The origin is there and answers, everybody has waited and reads; nothing is under way any more. */
 async function calm({ relay, origin, clients }: World): Promise<void> {
   origin.connect();
-  for (const waitMs of [0, 5_000, 0]) {
+  for (const client of clients) client.resume();
+  for (const waitMs of [0, 5_000, 500]) {
     relay.clock.advance(waitMs);
     for (let round = 0; round < 2; round++) {
       origin.listen();
@@ -301,7 +339,7 @@ test("what a client knows follows from what it was told, and is true in the end"
         }
         await calm(world);
         for (const [i, stream] of streams.entries()) {
-          if (!stream.isConnected) stream.open(STREAMS[i]!);
+          if (!stream.isConnected) openStream(stream, i);
         }
         for (const socket of sockets) if (!socket.isConnected) socket.open(TOPICS);
         await calm(world);
@@ -311,9 +349,10 @@ test("what a client knows follows from what it was told, and is true in the end"
 
         for (const { reader } of world.clients) {
           for (const topic of TOPICS) {
-            const { state, number, values } = reader.view(topic);
+            const { state, number, values, skipping } = reader.view(topic);
             if (state === "closed") continue;
             expect(state).toBe("live");
+            expect(skipping).toBe(0);
             expect(number).toBe(origin.truth.get(topic)?.number);
             // Without a snapshot, what was published while nobody listened is not to be had.
             const source = topic === "whole/1" ? origin.truth : origin.got;

@@ -51,9 +51,9 @@ export function catchUp(marks: Marks, stateful: boolean): readonly Message[] | u
 }
 
 /**
- * Joins what several topics' subscriber is told at once so that, in whatever message a client is
- * cut, the last position it saw is true for all of them. Publications go in the order of the feed.
- * When the state of one topic is told, no position is shown before all states have been.
+ * Joins what a subscriber of several topics is told at once so that, in whatever message it is cut,
+ * the last position it saw is true for all of them. Publications go in the order of the feed. When
+ * the state of one topic is told, no position is shown before all states have been.
  */
 export function joinRuns(runs: readonly (readonly Message[])[]): readonly Message[] {
   if (runs.length <= 1) return runs[0] ?? [];
@@ -61,23 +61,35 @@ export function joinRuns(runs: readonly (readonly Message[])[]): readonly Messag
   const publications: Placed[] = [];
   const ends: Message[] = [];
   for (const run of runs) {
-    let isEnding = false;
-    for (const message of run) {
-      isEnding ||= message.type === "subscribed" || message.type === "live";
-      if (isEnding) ends.push(message);
-      else if (message.type === "publication") publications.push({ message, of: message });
-      else if (message.type === "newest") publications.push({ message, of: message.publication });
+    const end = run.findIndex(isEnd);
+    for (const [i, message] of run.entries()) {
+      if (message.type === "publication" || message.type === "newest") {
+        const publication = message.type === "newest" ? message.publication : message;
+        // The last one of a run without an end is what shows how far its topic has been told.
+        publications.push({ message, publication, isLast: end < 0 && i === run.length - 1 });
+      } else if (end >= 0 && i >= end) ends.push(message);
       else states.push(message);
     }
   }
-  publications.sort((a, b) => a.of.sequence - b.of.sequence);
-  const isReset = states.some(({ type }) => type === "reset");
-  if (!isReset) return [...states, ...publications.map(({ message }) => message), ...ends];
-  const values = publications.map(({ of }) => ({ type: "value", publication: of }) as const);
-  return [...states, ...values, ...ends];
+  publications.sort((a, b) => a.publication.sequence - b.publication.sequence);
+  const toMessages = (placed: readonly Placed[]) => placed.map(({ message }) => message);
+  if (!states.some(({ type }) => type === "reset")) {
+    return [...states, ...toMessages(publications), ...ends];
+  }
+  const values = publications
+    .filter(({ isLast }) => !isLast)
+    .map(({ publication }) => ({ type: "value", publication }) as const);
+  const lasts = toMessages(publications.filter(({ isLast }) => isLast));
+  return [...states, ...values, ...lasts, ...ends];
+}
+
+/** Whether it ends the state of its topic, and shows a position. */
+function isEnd({ type }: Message): boolean {
+  return type === "subscribed" || type === "live";
 }
 
 interface Placed {
   readonly message: Message;
-  readonly of: Publication;
+  readonly publication: Publication;
+  readonly isLast: boolean;
 }

@@ -17,17 +17,13 @@ import type { SlowPolicy } from "../topic/topic.ts";
 import { type Audience, type Backlog, catchUp, type Marks, markAll } from "./audience.ts";
 import type { Cap, Cohort } from "./cohort.ts";
 import { type Format, renderAll } from "./format.ts";
-import type { Sink } from "./sink.ts";
-import { createSlowWatch, type QueueLimits } from "./slow.ts";
+import { createSlowWatch, type QueueLimits, type Sender } from "./slow.ts";
 
 /** One connection's subscriptions in one format and at one rate. */
-export interface Subscriber {
-  readonly sink: Sink;
+export interface Subscriber extends Sender {
   readonly format: Format;
   /** Least time between two updates, ms; 0: as they come. */
   readonly periodMs: number;
-  /** Called when it does not keep up and cannot be left behind. It SHOULD close the connection. */
-  onSlow(): void;
   /** Where it stands now; only fan-out changes these. */
   cohort: Cohort | undefined;
   place: number;
@@ -143,17 +139,13 @@ export function createFanout(options: {
     const bytes = byteLength(batch.frame);
     stats.deliveries += batch.count;
     stats.sentBytes += bytes;
-    if (!sink.send(batch.frame, batch.count)) watch(subscriber, bytes);
-  }
-
-  function watch(subscriber: Subscriber, sentBytes: number): void {
-    slow.add(subscriber.sink, sentBytes, () => subscriber.onSlow());
+    if (!sink.send(batch.frame, batch.count)) slow.add(subscriber, bytes);
   }
 
   /** A member of a cohort has not taken all that it was sent. */
   function onBehind(member: Subscriber, sentBytes: number): void {
     const waiting = member.sink.bufferedBytes;
-    watch(member, sentBytes);
+    slow.add(member, sentBytes);
     if (member.cohort?.canLag && waiting > conflateBytes) lag(member, member.cohort);
     else if (waiting > queueBytes) member.onSlow();
   }
@@ -210,9 +202,7 @@ export function createFanout(options: {
     cap.openAt = clock.now() + cap.periodMs;
     cohort.due.push(...catchUpStateful(cap.marks));
     for (const audience of cohort.audiences) cap.marks.set(audience, audience.backlog.mark());
-    const newcomers = [...cap.newcomers];
-    cap.newcomers.clear();
-    return newcomers;
+    return [...cap.newcomers];
   }
 
   /** Formats with rates are stateful, and those can be told everything. */
@@ -223,6 +213,7 @@ export function createFanout(options: {
   function admit(newcomer: Subscriber, cohort: Cohort): void {
     const { marks } = newcomer;
     if (newcomer.cohort !== cohort || !marks || !bringUp(newcomer, marks)) return;
+    cohort.cap?.newcomers.delete(newcomer);
     newcomer.marks = undefined;
     newcomer.place = cohort.members.push(newcomer) - 1;
   }
@@ -242,6 +233,11 @@ export function createFanout(options: {
       if (waitMs > 0) cap.timer = clock.after(waitMs, () => sendDue(cohort));
       else schedule(cohort);
     }
+  }
+
+  function drop(laggard: Subscriber, audience: Audience): void {
+    laggard.marks?.delete(audience);
+    audience.laggards.delete(laggard);
   }
 
   function leave(subscriber: Subscriber): void {
@@ -307,21 +303,22 @@ export function createFanout(options: {
   }
 
   /**
-   * Sends one subscriber all that it has not been told yet.
+   * Sends one subscriber what it has not been told yet of the topics that it keeps.
    * @returns false when it was cut for it
    */
-  function settle(subscriber: Subscriber): boolean {
+  function settle(subscriber: Subscriber, kept: ReadonlySet<Audience>): boolean {
     const { cohort, marks } = subscriber;
-    if (marks) return bringUp(subscriber, marks);
+    if (marks) {
+      // Of what it gives up, or opens anew, it is owed nothing.
+      for (const audience of marks.keys()) if (!kept.has(audience)) drop(subscriber, audience);
+      return bringUp(subscriber, marks);
+    }
     if (!cohort) return true;
-    if (cohort.cap?.isBehind) sendOne(subscriber, catchUpStateful(cohort.cap.marks));
-    else if (cohort.due.length > 0) sendDue(cohort);
+    if (cohort.cap?.isBehind) {
+      const owed = [...cohort.cap.marks].filter(([audience]) => kept.has(audience));
+      sendOne(subscriber, catchUpStateful(new Map(owed)));
+    } else if (cohort.due.length > 0) sendDue(cohort);
     return subscriber.cohort === cohort || subscriber.marks !== undefined;
-  }
-
-  /** Whether these are more than those with a mark. */
-  function isMore(audiences: ReadonlySet<Audience>, marks: Marks | undefined): boolean {
-    return !marks || [...audiences].some((audience) => !marks.has(audience));
   }
 
   return {
@@ -342,14 +339,17 @@ export function createFanout(options: {
     place(subscriber, audiences) {
       if (audiences.size === 0) {
         if (subscriber.cohort?.due.length) sendDue(subscriber.cohort);
-        slow.remove(subscriber.sink);
+        slow.remove(subscriber);
         leave(subscriber);
         return;
       }
-      if (isMore(audiences, subscriber.marks) && !settle(subscriber)) return;
-      const known = laggards.has(subscriber) ? subscriber.marks : undefined;
+      const { marks } = subscriber;
+      const isLaggard = laggards.has(subscriber);
+      // One that lags, and only gives up topics, need not be told of the others now.
+      const canWait = isLaggard && [...audiences].every((audience) => marks?.has(audience));
+      if (!canWait && !settle(subscriber, audiences)) return;
       leave(subscriber);
-      if (known) follow(subscriber, audiences, known);
+      if (isLaggard) follow(subscriber, audiences, marks);
       else enter(subscriber, audiences);
     },
     send: sendOne,

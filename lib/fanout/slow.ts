@@ -15,17 +15,23 @@ export interface QueueLimits {
   readonly stuckMs: number;
 }
 
+/** Who sends over a connection. Several may share one. */
+export interface Sender {
+  readonly sink: Sink;
+  /** A limit is passed: it SHOULD close the connection. */
+  onSlow(): void;
+}
+
 export interface SlowWatch {
   /** Bytes that wait for connections that do not keep up, as of the last look. */
   readonly queuedBytes: number;
   /**
    * Watches a connection until nothing waits for it any more.
    * @param sentBytes what was sent to it just now
-   * @param cut called when a limit is passed
    */
-  add(sink: Sink, sentBytes: number, cut: () => void): void;
-  /** The connection has ended. */
-  remove(sink: Sink): void;
+  add(sender: Sender, sentBytes: number): void;
+  /** It sends no more. */
+  remove(sender: Sender): void;
 }
 
 interface Watched {
@@ -34,7 +40,7 @@ interface Watched {
   taken: number;
   /** When it last took anything, Unix ms. */
   movedAt: number;
-  cut(): void;
+  readonly senders: Set<Sender>;
 }
 
 /** How often it looks whether they have moved, ms. */
@@ -52,7 +58,7 @@ export function createSlowWatch(
 
   function look(): void {
     const now = clock.now();
-    const over: { readonly sink: Sink; readonly waiting: number; cut(): void }[] = [];
+    const moving: { readonly waiting: number; readonly one: Watched }[] = [];
     queuedBytes = 0;
     for (const [sink, one] of watched) {
       const waiting = sink.bufferedBytes;
@@ -66,16 +72,16 @@ export function createSlowWatch(
         one.movedAt = now;
       }
       queuedBytes += waiting;
-      if (now - one.movedAt >= stuckMs) one.cut();
-      else over.push({ sink, waiting, cut: one.cut });
+      if (now - one.movedAt >= stuckMs) cut(one);
+      else moving.push({ waiting, one });
     }
     if (queuedBytes > totalQueueBytes) {
-      over.sort((a, b) => a.waiting - b.waiting);
+      moving.sort((a, b) => a.waiting - b.waiting);
       while (queuedBytes > totalQueueBytes) {
-        const most = over.pop();
+        const most = moving.pop();
         if (!most) break;
         queuedBytes -= most.waiting;
-        most.cut();
+        cut(most.one);
       }
     }
     onLook();
@@ -88,16 +94,26 @@ export function createSlowWatch(
     get queuedBytes() {
       return queuedBytes;
     },
-    add(sink, sentBytes, cut) {
+    add(sender, sentBytes) {
+      const { sink } = sender;
       const one = watched.get(sink);
       if (one) {
         one.sent += sentBytes;
+        one.senders.add(sender);
         return;
       }
-      const waiting = sink.bufferedBytes;
-      watched.set(sink, { sent: waiting, taken: 0, movedAt: clock.now(), cut });
+      const sent = sink.bufferedBytes;
+      watched.set(sink, { sent, taken: 0, movedAt: clock.now(), senders: new Set([sender]) });
       looks ??= clock.every(LOOK_MS, look);
     },
-    remove: (sink) => void watched.delete(sink),
+    remove(sender) {
+      const one = watched.get(sender.sink);
+      if (one?.senders.delete(sender) && one.senders.size === 0) watched.delete(sender.sink);
+    },
   };
+}
+
+function cut({ senders }: Watched): void {
+  const [sender] = senders;
+  sender?.onSlow(); // any of them closes the connection of all
 }

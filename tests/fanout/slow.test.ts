@@ -15,11 +15,15 @@ function setUp(options: Parameters<typeof createLimits>[0] = {}) {
     /** Sends so many bytes, none of which is taken yet. */
     send(sink: FakeSink, bytes: number) {
       sink.bufferedBytes += bytes;
-      watch.add(sink, bytes, () => {
-        cut.push(sink);
-        watch.remove(sink);
-        sink.bufferedBytes = 0;
-      });
+      const sender = {
+        sink,
+        onSlow() {
+          cut.push(sink);
+          watch.remove(sender);
+          sink.bufferedBytes = 0;
+        },
+      };
+      watch.add(sender, bytes);
     },
   };
 }

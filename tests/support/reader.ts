@@ -17,6 +17,8 @@ export interface View {
 }
 
 interface Known extends View {
+  /** Publications that were said to be left out, and whose place has not been passed yet. */
+  skipping: number;
   state: "closed" | "opening" | "resetting" | "live" | "stale";
   /** Nothing came since the last reset, so that numbers may be missing that nobody could know. */
   isFresh: boolean;
@@ -51,7 +53,7 @@ export function createReader(
   function view(topic: string): Known {
     let known = topics.get(topic);
     if (!known) {
-      const nothing = { number: 0, values: {}, isFresh: true };
+      const nothing = { number: 0, values: {}, isFresh: true, skipping: 0 };
       known = { state: "closed", ...nothing, mark: { position: undefined, ...nothing } };
       topics.set(topic, known);
     }
@@ -61,11 +63,10 @@ export function createReader(
   function reach(known: Known, position: string | undefined): void {
     if (position === undefined) return;
     lastPosition = position;
-    // It says of all topics how far they have been read; but where each has a position of its own,
-    // one may just be catching up with the others.
+    // On a stream it says of all topics how far they have been read. Elsewhere each has its own:
+    // one may be catching up with the others, or have a rate of its own.
     const open = [...topics.values()].filter(({ state }) => state !== "closed");
-    const isCatchingUp = open.some(({ state }) => state === "opening" || state === "resetting");
-    for (const other of isCatchingUp && !isStream ? [known] : open) {
+    for (const other of isStream ? open : [known]) {
       const { number, values, isFresh } = other;
       other.mark = { position, number, values: { ...values }, isFresh };
     }
@@ -93,7 +94,13 @@ export function createReader(
       for (const known of topics.values()) {
         const { number, values, isFresh } = known.mark;
         // An opening that was cut in the middle has not been.
-        Object.assign(known, { state: "closed", number, values: { ...values }, isFresh });
+        Object.assign(known, {
+          state: "closed",
+          number,
+          values: { ...values },
+          isFresh,
+          skipping: 0,
+        });
       }
     },
     read(text) {
@@ -109,13 +116,23 @@ export function createReader(
             return;
           }
           expect(["opening", "live"]).toContain(known.state);
+          for (; known.skipping > 0; known.skipping--) {
+            const number = next(message.topic, known.number);
+            if (number === undefined || number >= message.data[2]) break;
+            known.number = number;
+          }
           expect(message.data[2]).toBe(next(message.topic, known.number));
           if (!known.isFresh) expect(message.data[2]).toBe(known.number + 1);
           known.isFresh = false;
           put(known, message.data);
           return reach(known, message.position);
+        case "conflated":
+          expect(known).toMatchObject({ state: "live", skipping: 0 });
+          known.skipping = message.skipped;
+          return;
         case "reset":
           expect(["opening", "stale"]).toContain(known.state);
+          expect(known.skipping).toBe(0);
           known.state = "resetting";
           known.isFresh = true;
           known.number = message.snapshot?.number ?? 0;
