@@ -7,7 +7,9 @@ import { createGateway, type Gateway } from "../lib/downstream/gateway.ts";
 import { createSessions } from "../lib/downstream/sessions.ts";
 import { createTokens } from "../lib/downstream/token.ts";
 import { createFanout } from "../lib/fanout/fanout.ts";
-import { createFeed, type Entry, type Feed, type HubSpec } from "../lib/feed.ts";
+import { createFeed, type Entry, type Feed } from "../lib/feed/feed.ts";
+import { createOwner } from "../lib/feed/owner.ts";
+import type { HubSpec } from "../lib/feed/spec.ts";
 import type { Log } from "../lib/log.ts";
 import { createRelay, type Hub } from "../lib/relay.ts";
 import { createStats } from "../lib/stats.ts";
@@ -54,18 +56,18 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
   });
 
   function createHub(spec: HubSpec, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
-    const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> =>
-      createFeed(spec, {
+    const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> => {
+      const owner = createOwner<R>(spec, {
         createSource: (listener) => createSignalRSource(sourceOptions(hub, protocol), listener),
         onDemand,
-        onEnded,
-        fanout,
         budget,
         clock,
         random,
         stats,
         log,
       });
+      return createFeed(spec, { createLine: owner.connect, onEnded, fanout, clock, stats });
+    };
     return { spec, json: feed(jsonProtocol, false), messagepack: feed(messagepackProtocol, true) };
   }
 

@@ -1,7 +1,7 @@
 /** From a hub's configuration to what the relay works with: templates compiled, contradictions refused. */
 
 import { messageOf } from "../lib/errors.ts";
-import type { HubSpec } from "../lib/feed.ts";
+import type { HubSpec } from "../lib/feed/spec.ts";
 import {
   compileCall,
   compileTopic,

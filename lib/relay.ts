@@ -5,7 +5,8 @@
 
 import { Refusal } from "./errors.ts";
 import type { Fanout } from "./fanout/fanout.ts";
-import { type Entry, type Feed, type HubSpec, isShared } from "./feed.ts";
+import type { Entry, Feed } from "./feed/feed.ts";
+import { findTopic, type HubSpec, isShared } from "./feed/spec.ts";
 import {
   createSubscriptions,
   drop,
@@ -76,7 +77,7 @@ export function createRelay(options: {
     }
     const feeds = feed ? [feed] : [...hubs.values()].map((hub) => hub.json);
     for (const feed of feeds) {
-      const found = feed.find(topic);
+      const found = findTopic(feed.spec, topic);
       if (found) return { feed, ...found };
     }
     throw new Refusal("unknown_topic", `No hub declares a topic "${topic}"`, topic);
@@ -85,11 +86,11 @@ export function createRelay(options: {
   return {
     hubs,
     start() {
-      for (const { spec, json } of hubs.values()) if (isShared(spec)) json.start();
+      for (const { spec, json } of hubs.values()) if (isShared(spec)) json.line.start();
     },
     async stop() {
       const feeds = [...hubs.values()].flatMap((hub) => [hub.json, hub.messagepack]);
-      await Promise.all(feeds.map((feed) => feed.stop()));
+      await Promise.all(feeds.map(({ line }) => line.stop()));
     },
     find,
 
@@ -97,7 +98,7 @@ export function createRelay(options: {
 
     async read(topic) {
       const { feed, spec, parameters } = find(topic);
-      const entry = feed.hold(topic, spec, parameters);
+      const entry = feed.hold(topic, { spec, parameters });
       try {
         await feed.settle(entry, undefined);
         const { ended } = entry;
@@ -109,7 +110,7 @@ export function createRelay(options: {
         return {
           topic,
           position: feed.position,
-          version: `${feed.epoch}:${version}`,
+          version: `${feed.line.epoch}:${version}`,
           state,
           snapshot: snapshot?.raw,
           latest: latest.after(snapshot?.sequence ?? -1),

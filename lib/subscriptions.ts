@@ -7,10 +7,9 @@ import { type Audience, joinRuns } from "./fanout/audience.ts";
 import type { Fanout, Subscriber } from "./fanout/fanout.ts";
 import type { Format } from "./fanout/format.ts";
 import type { Sink } from "./fanout/sink.ts";
-import type { Entry, Feed } from "./feed.ts";
+import type { Entry, Feed } from "./feed/feed.ts";
+import type { Declared } from "./feed/spec.ts";
 import type { Message } from "./topic/publication.ts";
-import type { Parameters } from "./topic/template.ts";
-import type { TopicSpec } from "./topic/topic.ts";
 import type { Raw } from "./wire/hub.ts";
 
 /** One topic that a client wants. */
@@ -64,10 +63,8 @@ export interface SubscriptionsOptions {
 }
 
 /** A declared topic, by its name. */
-export interface Found {
+export interface Found extends Declared {
   readonly feed: Feed<Raw>;
-  readonly spec: TopicSpec;
-  readonly parameters: Parameters;
 }
 
 /** What of the relay they work with. */
@@ -169,7 +166,7 @@ export function createSubscriptions(
             const text = `A connection may have ${maxTopics} topics at most`;
             throw new Refusal("too_many_topics", text, topic);
           }
-          const entry = feed.hold(topic, spec, parameters);
+          const entry = feed.hold(topic, { spec, parameters });
           held = { feed, entry, request, subscriber: uncapped, placed: false };
           topics.set(topic, held);
           fresh.push(topic);

@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import type { Registry } from "prom-client";
 import type { Context } from "../../lib/downstream/context.ts";
-import { isShared } from "../../lib/feed.ts";
+import { isShared } from "../../lib/feed/spec.ts";
 
 export function healthRoutes({ relay, sessions }: Context, metrics: Registry): Hono {
   return new Hono()
@@ -12,7 +12,7 @@ export function healthRoutes({ relay, sessions }: Context, metrics: Registry): H
       const hubs = Object.fromEntries(
         [...relay.hubs.values()].map(({ spec, json }) => [
           spec.path,
-          isShared(spec) ? (json.connected ? "connected" : "away") : "private",
+          isShared(spec) ? (json.line.connected ? "connected" : "away") : "private",
         ]),
       );
       const ready = !sessions.full && Object.values(hubs).every((state) => state !== "away");

@@ -2,7 +2,7 @@
 
 import { type ConfigInput, parseConfig } from "../../app/config.ts";
 import { compileHubs } from "../../app/spec.ts";
-import type { HubSpec } from "../../lib/feed.ts";
+import type { HubSpec } from "../../lib/feed/spec.ts";
 
 type HubInput = ConfigInput["hubs"][string];
 

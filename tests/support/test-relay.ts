@@ -3,7 +3,9 @@
 import { createManualClock, type ManualClock } from "../../lib/clock.ts";
 import { createFanout, type FanoutLimits } from "../../lib/fanout/fanout.ts";
 import type { Format } from "../../lib/fanout/format.ts";
-import { createFeed, type Feed, type HubSpec } from "../../lib/feed.ts";
+import { createFeed, type Feed } from "../../lib/feed/feed.ts";
+import { createOwner } from "../../lib/feed/owner.ts";
+import type { HubSpec } from "../../lib/feed/spec.ts";
 import { silentLog } from "../../lib/log.ts";
 import { createRelay, type Relay } from "../../lib/relay.ts";
 import { createStats, type Stats } from "../../lib/stats.ts";
@@ -66,8 +68,8 @@ export function createTestRelay(
   const relay = createRelay({
     fanout,
     createHubs(onEnded) {
-      const create = <R extends string | Uint8Array>(spec: HubSpec, isJson: boolean) =>
-        createFeed<R>(spec, {
+      const create = <R extends string | Uint8Array>(spec: HubSpec, isJson: boolean) => {
+        const owner = createOwner<R>(spec, {
           createSource(listener) {
             // What the tests push is JSON; the other feed is there, and nobody speaks to it.
             const source = createFakeSource(listener as never);
@@ -75,14 +77,14 @@ export function createTestRelay(
             return source as never;
           },
           onDemand: onDemand || !isJson,
-          onEnded,
-          fanout,
           budget,
           clock,
           random,
           stats,
           log: silentLog,
         });
+        return createFeed(spec, { createLine: owner.connect, onEnded, fanout, clock, stats });
+      };
       return [
         { spec, json: create<string>(spec, true), messagepack: create<Uint8Array>(spec, false) },
       ];
