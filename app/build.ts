@@ -8,6 +8,7 @@ import { createSessions } from "../lib/downstream/sessions.ts";
 import { createTokens } from "../lib/downstream/token.ts";
 import { createFanout } from "../lib/fanout/fanout.ts";
 import { createFeed, type Entry, type Feed } from "../lib/feed/feed.ts";
+import { type CreateEngine, createMember } from "../lib/feed/member.ts";
 import { createOwner } from "../lib/feed/owner.ts";
 import type { HubSpec } from "../lib/feed/spec.ts";
 import type { Log } from "../lib/log.ts";
@@ -57,16 +58,18 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
 
   function createHub(spec: HubSpec, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
     const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> => {
-      const owner = createOwner<R>(spec, {
-        createSource: (listener) => createSignalRSource(sourceOptions(hub, protocol), listener),
-        onDemand,
-        budget,
-        clock,
-        random,
-        stats,
-        log,
-      });
-      return createFeed(spec, { createLine: owner.connect, onEnded, fanout, clock, stats });
+      const createEngine: CreateEngine<R> = (table, sequence) =>
+        createOwner(spec, table, {
+          createSource: (listener) => createSignalRSource(sourceOptions(hub, protocol), listener),
+          onDemand,
+          sequence,
+          clock,
+          random,
+          stats,
+          log,
+        });
+      const { connect } = createMember(createEngine, budget);
+      return createFeed(spec, { createLine: connect, onEnded, fanout, clock, stats });
     };
     return { spec, json: feed(jsonProtocol, false), messagepack: feed(messagepackProtocol, true) };
   }

@@ -4,6 +4,7 @@ import { createManualClock, type ManualClock } from "../../lib/clock.ts";
 import { createFanout, type FanoutLimits } from "../../lib/fanout/fanout.ts";
 import type { Format } from "../../lib/fanout/format.ts";
 import { createFeed, type Feed } from "../../lib/feed/feed.ts";
+import { type CreateEngine, createMember } from "../../lib/feed/member.ts";
 import { createOwner } from "../../lib/feed/owner.ts";
 import type { HubSpec } from "../../lib/feed/spec.ts";
 import { silentLog } from "../../lib/log.ts";
@@ -69,21 +70,23 @@ export function createTestRelay(
     fanout,
     createHubs(onEnded) {
       const create = <R extends string | Uint8Array>(spec: HubSpec, isJson: boolean) => {
-        const owner = createOwner<R>(spec, {
-          createSource(listener) {
-            // What the tests push is JSON; the other feed is there, and nobody speaks to it.
-            const source = createFakeSource(listener as never);
-            if (isJson) sources.push(source);
-            return source as never;
-          },
-          onDemand: onDemand || !isJson,
-          budget,
-          clock,
-          random,
-          stats,
-          log: silentLog,
-        });
-        return createFeed(spec, { createLine: owner.connect, onEnded, fanout, clock, stats });
+        const createEngine: CreateEngine<R> = (table, sequence) =>
+          createOwner(spec, table, {
+            createSource(listener) {
+              // What the tests push is JSON; the other feed is there, and nobody speaks to it.
+              const source = createFakeSource(listener as never);
+              if (isJson) sources.push(source);
+              return source as never;
+            },
+            onDemand: onDemand || !isJson,
+            sequence,
+            clock,
+            random,
+            stats,
+            log: silentLog,
+          });
+        const { connect } = createMember(createEngine, budget);
+        return createFeed(spec, { createLine: connect, onEnded, fanout, clock, stats });
       };
       return [
         { spec, json: create<string>(spec, true), messagepack: create<Uint8Array>(spec, false) },
