@@ -13,6 +13,11 @@ const COUNTERS: readonly [Exclude<keyof Stats, "dwell">, name: string, help: str
   ["receivedBytes", "received_bytes_total", "Bytes received from clients' sockets"],
   ["recoveries", "recoveries_total", "Subscriptions that got exactly what they had missed"],
   ["resets", "resets_total", "Subscriptions with a position, and topics, that had to begin anew"],
+  [
+    "lostBatches",
+    "lost_batches_total",
+    "Messages of a feed's owner that were lost, and made good for",
+  ],
   ["lags", "lags_total", "Times that a connection did not keep up and was left behind"],
   ["slowDisconnects", "slow_disconnects_total", "Connections cut because they did not keep up"],
   ["refusals", "refusals_total", "Requests and messages of clients that were refused"],

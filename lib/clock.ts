@@ -8,7 +8,7 @@ export interface Timer {
 export interface Clock {
   /** Unix time, ms. */
   now(): number;
-  /** Time since some moment, ms with fractions; never goes back. */
+  /** Time since some moment, the same for all isolates of a machine, ms with fractions. */
   monotonic(): number;
   /** Calls `run` once, `delayMs` from now at the earliest. Does not keep a process alive. */
   after(delayMs: number, run: () => void): Timer;
@@ -21,7 +21,7 @@ export interface Clock {
 /** The clock of the runtime. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic: () => performance.timeOrigin + performance.now(),
   after(delayMs, run) {
     const id = unref(setTimeout(run, delayMs));
     return { cancel: () => clearTimeout(id) };

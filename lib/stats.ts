@@ -27,6 +27,8 @@ export interface Stats {
   upstreamLeaves: number;
   /** Invocations sent to origins, joins and leaves included. */
   upstreamInvocations: number;
+  /** Messages of a feed's owner that were lost on the way here, and made good for. */
+  lostBatches: number;
   /** Pushes that belong to no topic. */
   unmatchedPushes: number;
   /** Pushes for a topic that nobody here watches. */
@@ -71,6 +73,7 @@ export function createStats(): Stats {
     upstreamJoins: 0,
     upstreamLeaves: 0,
     upstreamInvocations: 0,
+    lostBatches: 0,
     unmatchedPushes: 0,
     unwatchedPushes: 0,
     malformedMessages: 0,

@@ -6,7 +6,7 @@
  */
 
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { wsFormat } from "../lib/downstream/ws.ts";
 import type { Question } from "./support/fake-source.ts";
 import { createLimits } from "./support/limits.ts";
@@ -23,7 +23,7 @@ const STREAMS = [
   { topics: TOPICS, rate: 2 },
 ];
 
-function declare(): TestRelay {
+function declare(options: { readonly isReplica: boolean }): TestRelay {
   const join = { method: "Join", args: ["{id}"] };
   const common = {
     params: { id: "integer" as const },
@@ -57,7 +57,7 @@ function declare(): TestRelay {
         history: { size: 2, ttlMs: 10_000 },
       },
     },
-    { openTimeoutMs: 5_000 },
+    { openTimeoutMs: 5_000, isReplica: options.isReplica },
   );
 }
 
@@ -184,8 +184,8 @@ function createClient(relay: TestRelay, reader: Reader) {
 type Client = ReturnType<typeof createClient>;
 type World = ReturnType<typeof createWorld>;
 
-function createWorld() {
-  const relay = declare();
+function createWorld(options: { readonly isReplica: boolean }) {
+  const relay = declare(options);
   const origin = createOrigin(relay);
   const streams = [1, 2, 3].map(() =>
     createClient(relay, createReader(origin.next, { isStream: true })),
@@ -291,6 +291,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     4,
     client.map((i) => ({ name: `resume ${i}`, run: ({ clients }) => clients[i]!.resume() })),
   ),
+  often(
+    2,
+    fc.constantFrom(0, 0, 2, 3, 5).map((every) => ({
+      name: `lose every ${every}`,
+      run({ relay }) {
+        let count = 0;
+        relay.bus.isLost = () => every > 0 && ++count % every === 0;
+      },
+    })),
+  ),
   often(4, fc.constant({ name: "tick", run: ({ relay }) => relay.clock.settle() })),
   often(8, fc.constant({ name: "settle", run: ({ relay }) => relay.settle() })),
   often(
@@ -314,6 +324,7 @@ function often(weight: number, arbitrary: fc.Arbitrary<Step>) {
 /** The origin is there and answers, everybody has waited and reads; nothing is under way any more. */
 async function calm({ relay, origin, clients }: World): Promise<void> {
   origin.connect();
+  relay.bus.isLost = () => false;
   for (const client of clients) client.resume();
   for (const waitMs of [0, 5_000, 500]) {
     relay.clock.advance(waitMs);
@@ -326,78 +337,83 @@ async function calm({ relay, origin, clients }: World): Promise<void> {
   for (const client of clients) client.read(Number.POSITIVE_INFINITY);
 }
 
-test("what a client knows follows from what it was told, and is true in the end", async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 20, maxLength: 120, size: "max" }),
-      async (steps) => {
-        const world = createWorld();
-        const { origin, streams, sockets, relay } = world;
-        for (const step of steps) {
-          await step.run(world);
-          origin.listen();
-        }
-        await calm(world);
-        for (const [i, stream] of streams.entries()) {
-          if (!stream.isConnected) openStream(stream, i);
-        }
-        for (const socket of sockets) if (!socket.isConnected) socket.open(TOPICS);
-        await calm(world);
-        for (const topic of TOPICS) origin.publish(topic, "z");
-        await relay.settle();
-        await calm(world);
+describe.each([
+  { where: "in the owner's isolate", isReplica: false },
+  { where: "in another isolate", isReplica: true },
+])("$where", (place) => {
+  test("what a client knows follows from what it was told, and is true in the end", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 20, maxLength: 120, size: "max" }),
+        async (steps) => {
+          const world = createWorld(place);
+          const { origin, streams, sockets, relay } = world;
+          for (const step of steps) {
+            await step.run(world);
+            origin.listen();
+          }
+          await calm(world);
+          for (const [i, stream] of streams.entries()) {
+            if (!stream.isConnected) openStream(stream, i);
+          }
+          for (const socket of sockets) if (!socket.isConnected) socket.open(TOPICS);
+          await calm(world);
+          for (const topic of TOPICS) origin.publish(topic, "z");
+          await relay.settle();
+          await calm(world);
 
-        for (const { reader } of world.clients) {
+          for (const { reader } of world.clients) {
+            for (const topic of TOPICS) {
+              const { state, number, values, skipping } = reader.view(topic);
+              if (state === "closed") continue;
+              expect(state).toBe("live");
+              expect(skipping).toBe(0);
+              expect(number).toBe(origin.truth.get(topic)?.number);
+              // Without a snapshot, what was published while nobody listened is not to be had.
+              const source = topic === "whole/1" ? origin.truth : origin.got;
+              expect(values).toEqual(source.get(topic)?.values);
+            }
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  }, 30_000);
+
+  test("an opening may be cut after any message, and the next one goes on from there", async () => {
+    const publications = fc.array(publication, { maxLength: 12, size: "max" });
+    await fc.assert(
+      fc.asyncProperty(publications, publications, async (before, after) => {
+        const world = createWorld(place);
+        const { relay, origin } = world;
+        const reader = () => createReader(origin.next, { isStream: true });
+        // One for each message at which it is cut, and one that keeps the topics live.
+        const cuts = Array.from({ length: 24 }, () => createClient(relay, reader()));
+        const all = [createClient(relay, reader()), ...cuts];
+        for (const client of all) client.open(TOPICS);
+        await calm({ ...world, clients: all });
+        for (const { topic, key } of before) origin.publish(topic, key);
+        await relay.settle();
+        for (const client of cuts) {
+          client.read(Number.POSITIVE_INFINITY);
+          client.cut();
+        }
+        for (const { topic, key } of after) origin.publish(topic, key);
+        for (const [count, client] of cuts.entries()) {
+          client.open(TOPICS);
+          client.read(count);
+          client.cut();
+          client.open(TOPICS);
+          client.read(Number.POSITIVE_INFINITY);
           for (const topic of TOPICS) {
-            const { state, number, values, skipping } = reader.view(topic);
-            if (state === "closed") continue;
-            expect(state).toBe("live");
-            expect(skipping).toBe(0);
-            expect(number).toBe(origin.truth.get(topic)?.number);
-            // Without a snapshot, what was published while nobody listened is not to be had.
-            const source = topic === "whole/1" ? origin.truth : origin.got;
-            expect(values).toEqual(source.get(topic)?.values);
+            expect(client.reader.view(topic)).toMatchObject({
+              state: "live",
+              ...origin.truth.get(topic),
+            });
           }
         }
-      },
-    ),
-    { numRuns: 1000 },
-  );
-}, 30_000);
-
-test("an opening may be cut after any message, and the next one goes on from there", async () => {
-  const publications = fc.array(publication, { maxLength: 12, size: "max" });
-  await fc.assert(
-    fc.asyncProperty(publications, publications, async (before, after) => {
-      const world = createWorld();
-      const { relay, origin } = world;
-      const reader = () => createReader(origin.next, { isStream: true });
-      // One for each message at which it is cut, and one that keeps the topics live.
-      const cuts = Array.from({ length: 24 }, () => createClient(relay, reader()));
-      const all = [createClient(relay, reader()), ...cuts];
-      for (const client of all) client.open(TOPICS);
-      await calm({ ...world, clients: all });
-      for (const { topic, key } of before) origin.publish(topic, key);
-      await relay.settle();
-      for (const client of cuts) {
-        client.read(Number.POSITIVE_INFINITY);
-        client.cut();
-      }
-      for (const { topic, key } of after) origin.publish(topic, key);
-      for (const [count, client] of cuts.entries()) {
-        client.open(TOPICS);
-        client.read(count);
-        client.cut();
-        client.open(TOPICS);
-        client.read(Number.POSITIVE_INFINITY);
-        for (const topic of TOPICS) {
-          expect(client.reader.view(topic)).toMatchObject({
-            state: "live",
-            ...origin.truth.get(topic),
-          });
-        }
-      }
-    }),
-    { numRuns: 200 },
-  );
-}, 30_000);
+      }),
+      { numRuns: 200 },
+    );
+  }, 30_000);
+});

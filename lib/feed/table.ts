@@ -2,7 +2,7 @@
 
 import type { HistoryBudget } from "../topic/budget.ts";
 import type { Publication } from "../topic/publication.ts";
-import { Topic } from "../topic/topic.ts";
+import { type Contents, Topic, type TopicState } from "../topic/topic.ts";
 import type { LineListener } from "./line.ts";
 import type { Declared } from "./spec.ts";
 
@@ -29,6 +29,8 @@ export interface TopicTable {
   stall(topic: Topic, sequence: number): void;
   /** The state of a topic has been made sure of. */
   goLive(topic: Topic, sequence: number): void;
+  /** Everything about a topic is another's word from now on. */
+  adopt(topic: Topic, contents: Contents, sequence: number): void;
   end(topic: Topic, reason: "rejected" | "ended", error: string | undefined): void;
   /** Something that one may wait for. */
   change(topic: Topic): void;
@@ -50,6 +52,11 @@ export function createTopicTable(budget: HistoryBudget): TopicTable {
 
   function tell(topic: Topic, about: (listener: LineListener) => void): void {
     for (const listener of find(topic)?.listeners ?? []) about(listener);
+  }
+
+  function tellReset(topic: Topic, before: TopicState): void {
+    const reason = before === "joining" ? "new" : "break";
+    tell(topic, (listener) => listener.reset(topic, reason, before === "live"));
   }
 
   function change(topic: Topic): void {
@@ -94,10 +101,16 @@ export function createTopicTable(budget: HistoryBudget): TopicTable {
       change(topic);
     },
     goLive(topic, sequence) {
-      const reason = topic.state === "joining" ? "new" : "break";
-      const isLate = topic.state === "live";
+      const { state } = topic;
       topic.goLive(sequence);
-      tell(topic, (listener) => listener.reset(topic, reason, isLate));
+      tellReset(topic, state);
+      change(topic);
+    },
+    adopt(topic, contents, sequence) {
+      const { state } = topic;
+      topic.adopt(contents, sequence);
+      if (topic.state === "live") tellReset(topic, state);
+      else if (state === "live") tell(topic, (listener) => listener.stalled(topic));
       change(topic);
     },
     end(topic, reason, error) {

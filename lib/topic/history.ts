@@ -24,6 +24,8 @@ export interface History {
   restart(sequence: number): void;
   /** Forgets what is older than a time, Unix ms. */
   forget(before: number): void;
+  /** Sequence from which on nothing is missing. */
+  readonly floor: number;
   readonly length: number;
   readonly bytes: number;
   /** When the oldest and the newest that are kept came, Unix ms. */
@@ -89,6 +91,9 @@ export function createHistory(
       budget.change(history, -bytesBefore);
     },
     forget: (before) => forget(before),
+    get floor() {
+      return floor;
+    },
     get length() {
       return items.length - start;
     },

@@ -8,6 +8,7 @@ export interface Latest {
   get(key: string): Publication | undefined;
   /** All that are newer than a sequence, oldest first. */
   after(sequence: number): Publication[];
+  clear(): void;
   /** Sequence up to which keys have been left out, because there were too many; −1 at first. */
   readonly forgotten: number;
 }
@@ -27,6 +28,10 @@ export function createLatest(maxKeys: number): Latest {
     },
     get: (key) => byKey.get(key),
     after: (sequence) => [...byKey.values()].filter((item) => item.sequence > sequence),
+    clear() {
+      byKey.clear();
+      forgotten = -1;
+    },
     get forgotten() {
       return forgotten;
     },

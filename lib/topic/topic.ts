@@ -56,11 +56,31 @@ export interface Progress {
   readonly lastMessageAt: number | undefined;
 }
 
+/** What a topic knows beside its publications. */
+export interface Facts {
+  readonly accepted: boolean;
+  readonly joinResult: Raw | undefined;
+  readonly snapshot: Snapshot | undefined;
+}
+
+/** All that a topic knows. */
+export interface Contents extends Facts {
+  readonly state: TopicState;
+  /** Those of the history and the newest of each key, oldest first. */
+  readonly publications: readonly Publication[];
+  /** Sequence from which on none is missing among them. */
+  readonly floor: number;
+  /** Sequence at the last loss of the upstream connection. */
+  readonly brokenAt: number;
+}
+
 /** How far a subscriber has been told of a topic. */
 export interface Mark {
   readonly sequence: number;
   /** Publications of the topic until then. */
   readonly count: number;
+  /** How often it had gone live by then. */
+  readonly lives: number;
   readonly state: TopicState;
 }
 
@@ -82,8 +102,10 @@ export class Topic {
   #snapshots = 0;
   /** Sequence at the last loss of the upstream connection; −1 before the first. */
   #brokenAt = -1;
-  /** Sequence at which it last went live; −1 before the first time. */
-  #liveAt = -1;
+  /** How often it went live. */
+  #lives = 0;
+  /** Whether somebody has been given a position while its state was not known. */
+  #isShownBlank = false;
   /** Publications of it, ever. */
   #count = 0;
 
@@ -116,6 +138,45 @@ export class Topic {
     return `${this.#changedAt}.${this.#snapshots}.${this.state}`;
   }
 
+  get facts(): Facts {
+    const { accepted, joinResult, snapshot } = this;
+    return { accepted, joinResult, snapshot };
+  }
+
+  set facts({ accepted, joinResult, snapshot }: Facts) {
+    this.accepted = accepted;
+    this.joinResult = joinResult;
+    this.snapshot = snapshot;
+  }
+
+  contents(now: number): Contents {
+    const { state, history, facts } = this;
+    const kept = new Set([...this.latest.after(-1), ...(history.since(history.floor, now) ?? [])]);
+    const publications = [...kept].sort((a, b) => a.sequence - b.sequence);
+    return { ...facts, state, publications, floor: history.floor, brokenAt: this.#brokenAt };
+  }
+
+  /**
+   * Takes over what another knows of it, in place of all it knew.
+   * @param sequence of the feed
+   */
+  adopt(contents: Contents, sequence: number): void {
+    const { publications, state, brokenAt } = contents;
+    // Who was shown a position when nothing was known here has not seen what came before it.
+    const floor = Math.max(contents.floor, this.#isShownBlank ? sequence : 0);
+    this.facts = contents;
+    this.state = state;
+    this.latest.clear();
+    this.history.restart(floor);
+    for (const publication of publications) {
+      this.latest.put(publication);
+      if (publication.sequence > floor) this.history.append(publication);
+    }
+    this.#brokenAt = brokenAt;
+    this.#changedAt = sequence;
+    if (state === "live") this.#goLive();
+  }
+
   /** Nobody wants it any more. */
   drop(): void {
     this.history.restart(this.#changedAt);
@@ -145,10 +206,15 @@ export class Topic {
 
   /** The origin has accepted it and its state is known: from here on nothing is missing. */
   goLive(sequence: number): void {
-    this.state = "live";
     this.#changedAt = sequence;
-    this.#liveAt = sequence;
+    this.#goLive();
     this.history.restart(sequence);
+  }
+
+  #goLive(): void {
+    this.state = "live";
+    this.#lives++;
+    this.#isShownBlank = false;
   }
 
   /**
@@ -158,6 +224,7 @@ export class Topic {
   opening(since: string | undefined, progress: Progress): readonly Message[] {
     const { epoch, sequence } = progress;
     const missed = this.#missed(since, progress);
+    if (this.state !== "live") this.#isShownBlank = true;
     const subscribed = {
       type: "subscribed",
       topic: this.name,
@@ -171,7 +238,7 @@ export class Topic {
 
   /** Where somebody stands who has been told everything. */
   mark({ sequence }: Progress): Mark {
-    return { sequence, count: this.#count, state: this.state };
+    return { sequence, count: this.#count, lives: this.#lives, state: this.state };
   }
 
   /**
@@ -186,7 +253,7 @@ export class Topic {
     } as const;
     const messages: Message[] = [];
     const wasLive = mark.state === "live";
-    const isReset = this.#liveAt > mark.sequence;
+    const isReset = this.#lives > mark.lives;
     const isEvicted = this.state === "live" && this.latest.forgotten > mark.sequence;
     if (isReset || isEvicted) {
       const position = printPosition(progress.epoch, progress.sequence);

@@ -4,7 +4,7 @@ import type { Backlog } from "../../lib/fanout/audience.ts";
 
 export function createBacklog(): Backlog {
   return {
-    mark: () => ({ sequence: 0, count: 0, state: "live" }),
+    mark: () => ({ sequence: 0, count: 0, lives: 1, state: "live" }),
     since: () => [],
   };
 }

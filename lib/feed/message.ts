@@ -1,0 +1,115 @@
+/** What the owner of a feed and its replicas say to each other. All of it is plain data. */
+
+import { printPosition } from "../topic/position.ts";
+import type { Publication } from "../topic/publication.ts";
+import type { Contents, Facts } from "../topic/topic.ts";
+import type { Raw } from "../wire/hub.ts";
+
+/** A publication without what each isolate makes of it. */
+export type Bare = Pick<
+  Publication,
+  "sequence" | "event" | "raw" | "argumentCount" | "key" | "time" | "receivedAt"
+>;
+
+export function bareOf(publication: Publication): Bare {
+  const { sequence, event, raw, argumentCount, key, time, receivedAt } = publication;
+  return { sequence, event, raw, argumentCount, key, time, receivedAt };
+}
+
+/** @param previous the one before of its key, if everybody has it */
+export function dress(
+  bare: Bare,
+  topic: string,
+  epoch: string,
+  previous: Publication | undefined,
+): Publication {
+  return {
+    type: "publication",
+    topic,
+    position: printPosition(epoch, bare.sequence),
+    previous: previous && { sequence: previous.sequence, raw: previous.raw },
+    rendered: new Map(),
+    ...bare,
+  };
+}
+
+/** All that the owner knows of a topic. */
+export interface Image extends Omit<Contents, "publications"> {
+  readonly name: string;
+  readonly publications: readonly Bare[];
+}
+
+/** From a replica to the owner. */
+export type Request =
+  /** Wants topics; all of them whole, or what was missed `since` it had them whole. */
+  | { readonly type: "want"; readonly names: readonly string[]; readonly since?: number }
+  | { readonly type: "leave"; readonly name: string }
+  /** All that it wants, now and then: a `leave` may have been lost. */
+  | { readonly type: "interest"; readonly names: readonly string[] }
+  | { readonly type: "refresh"; readonly name: string }
+  | {
+      readonly type: "call";
+      readonly id: number;
+      readonly method: string;
+      readonly args: readonly unknown[];
+      readonly maxAgeMs: number;
+    };
+
+/** What happened to a topic. */
+export type Event =
+  | { readonly type: "published"; readonly name: string; readonly publication: Bare }
+  | { readonly type: "stalled"; readonly name: string }
+  | {
+      readonly type: "ended";
+      readonly name: string;
+      readonly reason: "rejected" | "ended";
+      readonly error: string | undefined;
+    }
+  | {
+      readonly type: "reset";
+      readonly name: string;
+      readonly sequence: number;
+      readonly facts: Facts;
+    }
+  | { readonly type: "changed"; readonly name: string; readonly facts: Facts };
+
+/** From the owner to all replicas. */
+export interface Batch {
+  readonly type: "batch";
+  /** Counts batches, from 1: who misses one knows it. */
+  readonly number: number;
+  readonly epoch: string;
+  readonly sequence: number;
+  readonly connected: boolean;
+  readonly lastMessageAt: number | undefined;
+  /** What happened since the batch before; nothing in one that only shows that the owner is there. */
+  readonly events: readonly Event[];
+}
+
+/** From the owner to one replica. */
+export type Reply = { readonly to: string } & (
+  | ({ readonly type: "images"; readonly images: readonly Image[] } & AsOf)
+  /** Of all topics that were asked for, in the order of the feed. */
+  | ({
+      readonly type: "missed";
+      readonly missed: readonly { readonly name: string; readonly publication: Bare }[];
+    } & AsOf)
+  | {
+      readonly type: "answer";
+      readonly id: number;
+      readonly result:
+        | { readonly raw: Raw; readonly sequence: number; readonly time: number }
+        | { readonly kind: "hub" | "unavailable"; readonly error: string };
+    }
+);
+
+/** Where the feed was when it was said. */
+export interface AsOf {
+  /** As the request had it. */
+  readonly since: number | undefined;
+  /** Of the newest batch. */
+  readonly number: number;
+  readonly sequence: number;
+}
+
+export type FeedMessage = Request | Batch | Reply;
