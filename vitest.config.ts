@@ -5,7 +5,7 @@ const report = process.env.KERYX_REPORT;
 
 /**
  * `unit` and `conformance` need nothing that npm does not install; `system` needs the .NET SDK,
- * Chromium and nginx.
+ * Chromium, nginx and nats-server. `load` is thousands of clients; `KERYX_LOAD=full` takes an hour.
  */
 export default defineConfig({
   test: {
@@ -18,7 +18,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [
-            "tests/{wire,topic,fanout,upstream,downstream,client,demo,app,page}/**/*.test.ts",
+            "tests/{wire,topic,fanout,feed,bus,cluster,upstream,downstream,client,demo,app,page}/**/*.test.ts",
+            "tests/simulation/*.test.ts",
             "tests/*.test.ts",
           ],
         },
@@ -38,6 +39,16 @@ export default defineConfig({
           include: ["tests/system/*.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "load",
+          include: ["tests/load/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 1_200_000,
           hookTimeout: 180_000,
         },
       },

@@ -121,6 +121,13 @@ const config = z.strictObject({
   port: z.int().min(0).max(65_535).default(8787),
   /** The address it listens on. `HOST` goes before it. */
   host: z.string().default("0.0.0.0"),
+  /**
+   * Isolates that serve, each with the limits below; `auto` for one on each core. `KERYX_WORKERS` goes
+   * before it.
+   */
+  workers: z
+    .union([z.literal("auto"), z.int().min(1).max(256)], "must be 1 to 256, or auto")
+    .default(1),
   /** By path on the relay. */
   hubs: z.record(z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path"), hub),
   /** Signs connection tokens; isolates that share it know each other's. A random one when it is not said. */
@@ -131,6 +138,16 @@ const config = z.strictObject({
   heartbeatMs: ms(15_000, 100, 15_000),
   /** How long an opening waits for the origin. */
   openTimeoutMs: ms(5_000, 0, 60_000),
+  /** Of `/sse`. */
+  sse: z
+    .strictObject({
+      /**
+       * `auto`: gzip for clients that accept it, each update compressed once for all of them. `off` where a
+       * topic mixes secrets with text that outsiders choose: its size would tell how alike the two are.
+       */
+      compression: z.enum(["auto", "off"]).default("auto"),
+    })
+    .prefault({}),
   /** At the end, clients are sent away one after the other within this; a few take less. */
   drainMs: ms(4_000, 0, 600_000),
   limits: z
@@ -218,7 +235,7 @@ export function parseConfig(input: unknown): Config {
 
 /**
  * Reads the configuration that the environment names: `KERYX_CONFIG` a file, or `KERYX_ORIGIN` the
- * URL of one hub; `PORT`, `HOST` and `KERYX_SECRET` go before what it says.
+ * URL of one hub; `PORT`, `HOST`, `KERYX_WORKERS` and `KERYX_SECRET` go before what it says.
  * @param fallback used when neither is set
  * @throws {ConfigError}
  */
@@ -226,7 +243,7 @@ export async function loadConfig(
   host: Pick<Host, "env" | "workingDirectory" | "readFile">,
   fallback?: ConfigInput,
 ): Promise<Config> {
-  const { KERYX_CONFIG, KERYX_ORIGIN, KERYX_SECRET, PORT, HOST } = host.env;
+  const { KERYX_CONFIG, KERYX_ORIGIN, KERYX_WORKERS, KERYX_SECRET, PORT, HOST } = host.env;
   let input: unknown = fallback;
   if (KERYX_CONFIG) input = await readConfigFile(host, KERYX_CONFIG);
   else if (KERYX_ORIGIN) input = { hubs: { [hubPath(KERYX_ORIGIN)]: { origin: KERYX_ORIGIN } } };
@@ -237,10 +254,16 @@ export async function loadConfig(
   }
   return parseConfig({
     ...(input as object),
-    ...(PORT ? { port: /^\d+$/.test(PORT) ? Number(PORT) : PORT } : {}),
+    ...(PORT ? { port: readCount(PORT) } : {}),
     ...(HOST ? { host: HOST } : {}),
+    ...(KERYX_WORKERS ? { workers: readCount(KERYX_WORKERS) } : {}),
     ...(KERYX_SECRET ? { secret: KERYX_SECRET } : {}),
   });
+}
+
+/** @returns what is no whole number as it is, so that it is refused as that */
+function readCount(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text;
 }
 
 async function readConfigFile(

@@ -18,6 +18,7 @@ export function demoConfig(origin: string): ConfigInput {
             snapshot: { method: "GetMatch", args: ["{id}"] },
             key: { OddsChanged: "{0.marketId}" },
             history: { size: 500, ttlMs: 120_000 },
+            slow: "conflate",
           },
           "ticker/{sport}": {
             params: { sport: { type: "string", pattern: SPORTS.join("|") } },

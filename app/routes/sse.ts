@@ -6,27 +6,31 @@ import type { Context } from "../../lib/downstream/context.ts";
 import { openEventStream, printFarewell } from "../../lib/downstream/sse.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Request as TopicRequest } from "../../lib/subscriptions.ts";
+import { acceptsGzip } from "../../lib/wire/encoding.ts";
 import { MAX_RATE, MAX_TOPICS_PER_MESSAGE, MIN_RATE } from "../../lib/wire/message.ts";
 import { answerOf, retryMsOf } from "../refusal.ts";
+import { readDelta } from "./delta.ts";
 
 export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
   const app = new Hono();
   app.get("/sse", async (c) => {
     context.sessions.admit();
     const query = new URL(c.req.url).searchParams;
-    const envelope = readFlag(query, "envelope");
+    const delta = readDelta(query);
+    const envelope = readFlag(query, "envelope") || delta;
     const requests = readRequests(query, c.req.header("last-event-id"), { envelope });
     const verdict = await admissions.get(hubOf(context, requests))?.judge(c.req.raw);
     const refusal = verdict && answerOf(verdict);
     if (refusal) return refusal;
-    const body = openEventStream(context, requests, { envelope });
-    return c.body(body, 200, EVENT_STREAM);
+    const gzip = context.compression === "auto" && acceptsGzip(c.req.header("accept-encoding"));
+    const body = openEventStream(context, requests, { envelope, delta, gzip });
+    return c.body(body, 200, gzip ? { ...EVENT_STREAM, "content-encoding": "gzip" } : EVENT_STREAM);
   });
   app.onError((error, c) => {
     const retryMs = error instanceof Refusal ? retryMsOf(error) : undefined;
     if (retryMs === undefined || !wantsEvents(c.req.header("accept"))) throw error;
     context.stats.refusals++;
-    const envelope = c.req.query("envelope") === "true";
+    const envelope = c.req.query("envelope") === "true" || c.req.query("delta") !== undefined;
     return c.body(printFarewell(retryMs, { envelope }), 200, EVENT_STREAM);
   });
   return app;
@@ -37,6 +41,7 @@ const EVENT_STREAM = {
   "cache-control": "no-cache, no-store, no-transform",
   // nginx buffers responses unless it is told not to.
   "x-accel-buffering": "no",
+  vary: "Accept-Encoding",
 } as const;
 
 /** Whether it is an `EventSource`: it comes back by itself, but not after another status than 200. */

@@ -7,6 +7,7 @@ import { acceptWebSocket } from "../../lib/downstream/ws.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Bindings } from "../host.ts";
 import { answerOf } from "../refusal.ts";
+import { readDelta } from "./delta.ts";
 
 export function wsRoute(
   context: Context,
@@ -15,6 +16,7 @@ export function wsRoute(
   return new Hono<{ Bindings: Bindings }>().get("/ws", async (c) => {
     const { upgrade } = c.env;
     if (!upgrade) throw new Refusal("invalid_request", "Expected a WebSocket upgrade");
+    const delta = readDelta(new URL(c.req.url).searchParams);
     context.sessions.admit();
     // Which topics it will want is not known yet: each hub is asked, and who is refused by all goes.
     const asked = [...admissions].map(async ([path, admission]) => {
@@ -27,7 +29,7 @@ export function wsRoute(
     if (refusal) return refusal;
     const paths = new Set(admitted.map(({ path }) => path));
     return upgrade((socket) =>
-      acceptWebSocket(context, socket, { mayWatch: (path) => paths.has(path) }),
+      acceptWebSocket(context, socket, { mayWatch: (path) => paths.has(path), delta }),
     );
   });
 }

@@ -54,10 +54,10 @@ export function dialEventStream(host: LinkHost): Link {
     }
     const url = new URL("sse", settings.base);
     url.search = settings.base.search;
-    const isResumed = asked.some((topic) => topic.since);
-    for (const { name, since = "" } of asked) {
-      url.searchParams.append("topic", name);
-      if (isResumed) url.searchParams.append("since", since);
+    for (const { name } of asked) url.searchParams.append("topic", name);
+    for (const field of ["since", "rate"] as const) {
+      if (!asked.some((topic) => topic[field])) continue;
+      for (const topic of asked) url.searchParams.append(field, `${topic[field] ?? ""}`);
     }
     url.searchParams.set("envelope", "true");
 

@@ -4,9 +4,10 @@
  * on nothing. This is the one module an application imports.
  */
 
+import { backoff } from "./backoff.ts";
 import { createConnection, type FeedStatus } from "./connection.ts";
 import { type Attachment, iterate } from "./iterator.ts";
-import { type FeedOptions, settle } from "./options.ts";
+import { assertPositive, type FeedOptions, settle } from "./options.ts";
 import { guard } from "./report.ts";
 import { conform, type StandardSchemaV1 } from "./schema.ts";
 import { createTopic, type Topic } from "./topic.ts";
@@ -16,6 +17,7 @@ export type { FeedStatus } from "./connection.ts";
 export type { FeedOptions } from "./options.ts";
 export type { StandardSchemaV1 } from "./schema.ts";
 export type {
+  ConflatedUpdate,
   EndUpdate,
   Latest,
   PublicationUpdate,
@@ -35,7 +37,7 @@ export interface Feed {
    * A topic, such as `match/42`. Nothing is asked of the relay before somebody listens or iterates,
    * and it is asked once however many do.
    *
-   * @throws RangeError when `maxPending` is not at least 1.
+   * @throws RangeError when `maxPending` or `rate` is not above 0.
    */
   topic<T = unknown>(name: string, options?: TopicOptions<T>): TopicFeed<T>;
   /** Closes the connection for good and lets all listeners and iterations go. */
@@ -62,6 +64,12 @@ export interface TopicOptions<T> {
    * loop goes on with a reset whose reason is `overflow`.
    */
   readonly maxPending?: number | undefined;
+  /**
+   * Updates a second at most, 0.01 to 100: the relay leaves out what is older than that, and each time
+   * sends the newest of each key. By default all are sent. A topic is asked for once, at the highest
+   * rate that any of its listeners wants.
+   */
+  readonly rate?: number | undefined;
 }
 
 /**
@@ -107,9 +115,7 @@ export function createFeed(url: string | URL, options: FeedOptions = {}): Feed {
       for (const watcher of watchers) guard(() => watcher(next));
     },
     onMessage(message) {
-      if ("topic" in message && message.type !== "error" && message.topic) {
-        topics.get(message.topic)?.accept(message);
-      }
+      if ("topic" in message) topics.get(message.topic ?? "")?.accept(message);
     },
     onStop: shut,
   });
@@ -128,6 +134,7 @@ export function createFeed(url: string | URL, options: FeedOptions = {}): Feed {
     const topic = createTopic(name, {
       revive: (value) =>
         options.deserialize && isBoxed(value) ? options.deserialize(value) : value,
+      waitMs: (losses) => backoff(losses, settings.backoff),
       onDue: schedule,
       onGone() {
         if (topics.get(name) === topic) topics.delete(name);
@@ -173,9 +180,9 @@ export function createFeed(url: string | URL, options: FeedOptions = {}): Feed {
     },
     topic<T>(
       name: string,
-      { schema, signal, maxPending = 1_000 }: TopicOptions<T> = {},
+      { schema, signal, maxPending = 1_000, rate = Infinity }: TopicOptions<T> = {},
     ): TopicFeed<T> {
-      if (!(maxPending >= 1)) throw new RangeError(`Cannot use maxPending: ${maxPending}`);
+      assertPositive({ maxPending, rate });
       let topic: Topic | undefined;
 
       function attach(
@@ -189,10 +196,14 @@ export function createFeed(url: string | URL, options: FeedOptions = {}): Feed {
           return { refresh() {}, detach() {} };
         }
         topic = topics.get(name) ?? open(name);
-        const place = topic.attach((update) => {
-          const fit = conform(update, schema);
-          if (fit) sink(fit);
-        }, leave);
+        const place = topic.attach(
+          (update) => {
+            const fit = conform(update, schema);
+            if (fit) sink(fit);
+          },
+          leave,
+          rate,
+        );
         function leave(): void {
           for (const each of signals) each?.removeEventListener("abort", leave);
           place.detach();

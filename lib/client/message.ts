@@ -11,6 +11,41 @@ export interface PublicationMessage {
   readonly position?: string;
   readonly event: string;
   readonly data: unknown;
+  /** Of which it is the newest; only where deltas were asked for. */
+  readonly key?: string;
+  /** Where deltas were asked for and there is no position. */
+  readonly sequence?: number;
+  /** The JSON text of `data`, put here by `decode` where there is a key. */
+  readonly text?: string;
+}
+
+/** Text to write over the base, and numbers of units to copy of it or to pass over: PROTOCOL.md, section 8. */
+export type Patch = readonly (number | string)[];
+
+/**
+ * A publication against the one before of its key: the sequence of that one, the checksum of the JSON
+ * text that comes out, and what to do for it.
+ */
+export type Delta = readonly [
+  topic: string,
+  position: string,
+  base: number,
+  check: number,
+  patch: Patch,
+];
+
+/** A publication as a delta. */
+export interface DeltaMessage {
+  readonly type: "delta";
+  readonly topic: string;
+  readonly delta: Delta;
+}
+
+/** Publications were left out; the newest of each key that changed follow. */
+export interface ConflatedMessage {
+  readonly type: "conflated";
+  readonly topic: string;
+  readonly skipped: number;
 }
 
 /** Why the state of a topic starts over: PROTOCOL.md, section 2. */
@@ -78,6 +113,8 @@ export interface DrainMessage {
 /** Messages about one topic. */
 export type TopicMessage =
   | PublicationMessage
+  | DeltaMessage
+  | ConflatedMessage
   | ResetMessage
   | SubscribedMessage
   | StaleMessage
@@ -96,7 +133,11 @@ export type ClientMessage =
   | {
       readonly type: "subscribe";
       readonly id: number;
-      readonly topics: readonly (string | { readonly topic: string; readonly since: string })[];
+      readonly topics: readonly {
+        readonly topic: string;
+        readonly since?: string | undefined;
+        readonly rate?: number | undefined;
+      }[];
     }
   | { readonly type: "unsubscribe"; readonly topics: readonly string[] }
   | { readonly type: "ping" };
@@ -110,12 +151,22 @@ export const MAX_TOPICS = 100;
  * Looks at no more than that it is an object: the relay is the one who chose to be asked, unknown
  * types and fields are to be ignored, and a message for a topic nobody has goes nowhere.
  *
- * @throws SyntaxError when the text is not a JSON object.
+ * @throws SyntaxError when the text is not a JSON object or array.
  */
-export function decode(text: string): ServerMessage {
-  const value: unknown = JSON.parse(text);
+export function decode(line: string): ServerMessage {
+  const value: unknown = JSON.parse(line);
   if (typeof value !== "object" || value === null) {
     throw new SyntaxError(`Cannot read message: it is ${value}, not an object`);
   }
-  return value as ServerMessage; // the relay's word, see above
+  // From here on it is the relay's word, see above.
+  if (Array.isArray(value)) {
+    return { type: "delta", topic: value[0], delta: value as unknown as Delta };
+  }
+  if ("key" in value) {
+    // Nothing comes behind the data, and within a string before it the quotes would be escaped.
+    const data = ',"data":';
+    const text = line.slice(line.indexOf(data) + data.length, -1);
+    return { ...(value as PublicationMessage), text };
+  }
+  return value as ServerMessage;
 }

@@ -27,6 +27,12 @@ export interface Socket {
 export interface FeedOptions {
   /** `auto`, the default: WebSocket, and event streams where sockets do not get through. */
   readonly transport?: "auto" | "websocket" | "sse" | undefined;
+  /**
+   * Has the relay send what changed since the publication before, where that is shorter. What comes of
+   * it is checked, and should it ever be wrong, the topic is reset instead. Costs memory: the text of
+   * the newest publication of each key.
+   */
+  readonly delta?: boolean | undefined;
   /** Headers of each request. Browsers let nobody set any on a WebSocket, so it goes without. */
   readonly headers?: (() => HeadersInit | Promise<HeadersInit>) | undefined;
   /**
@@ -65,15 +71,15 @@ export interface FeedOptions {
 /** Options with their defaults. */
 export interface Settings {
   readonly transport: "auto" | "websocket" | "sse";
-  readonly headers: FeedOptions["headers"];
-  readonly accessToken: FeedOptions["accessToken"];
+  readonly headers?: FeedOptions["headers"];
+  readonly accessToken?: FeedOptions["accessToken"];
   readonly openTimeoutMs: number;
   readonly silenceMs: number;
   readonly backoff: BackoffOptions;
-  readonly memory: Memory | undefined;
+  readonly memory?: Memory | undefined;
   readonly WebSocket: NonNullable<FeedOptions["WebSocket"]> | undefined;
   readonly fetch: NonNullable<FeedOptions["fetch"]>;
-  /** Address of the relay, http or https, its path ending in a slash. */
+  /** Address of the relay, http or https, its path ending in a slash, its query for each request. */
   readonly base: URL;
 }
 
@@ -91,12 +97,11 @@ export function settle(url: string | URL, options: FeedOptions): Settings {
   }
   base.pathname = base.pathname.replace(/\/?$/, "/");
   base.hash = "";
+  if (options.delta) base.searchParams.set("delta", "splice");
 
   const { transport = "auto", openTimeoutMs = 2_500, silenceMs = 35_000 } = options;
   const { minMs = 500, maxMs = 30_000 } = options.backoff ?? {};
-  for (const [name, value] of Object.entries({ openTimeoutMs, silenceMs, minMs, maxMs })) {
-    if (!(value > 0)) throw new RangeError(`Cannot use ${name}: ${value}`);
-  }
+  assertPositive({ openTimeoutMs, silenceMs, minMs, maxMs });
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (transport === "websocket" && !WebSocket) {
     throw new TypeError(
@@ -104,16 +109,21 @@ export function settle(url: string | URL, options: FeedOptions): Settings {
     );
   }
   return {
+    ...options,
     transport,
-    headers: options.headers,
-    accessToken: options.accessToken,
     openTimeoutMs,
     silenceMs,
     backoff: { minMs, maxMs, random: options.random ?? Math.random },
-    memory: options.memory,
     WebSocket,
     // Called as a plain function: fetch refuses to be a method of anything but the global.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     base,
   };
+}
+
+/** @throws RangeError, with the name, when one of the numbers is not above 0. */
+export function assertPositive(numbers: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(numbers)) {
+    if (!(value > 0)) throw new RangeError(`Cannot use ${name}: ${value}`);
+  }
 }

@@ -5,10 +5,9 @@
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
 
-/** One event. `event` and `id` are undefined when the stream did not name them for this event. */
+/** One event. `event` is undefined when it has no name. Ids are passed over: positions are in the data. */
 export interface StreamEvent {
   readonly event: string | undefined;
-  readonly id: string | undefined;
   readonly data: string;
 }
 
@@ -36,22 +35,20 @@ export function createParser({ onEvent, onRetry, maxChars = 1 << 22 }: ParserOpt
   let rest = "";
   let afterCr = false;
   let event: string | undefined;
-  let id: string | undefined;
   let data: string | undefined;
 
   function take(line: string): void {
     if (line === "") {
-      if (data !== undefined) onEvent({ event, id, data });
-      event = id = data = undefined;
+      if (data !== undefined) onEvent({ event, data });
+      event = data = undefined;
       return;
     }
     const colon = line.indexOf(":");
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
-    // A comment has the field "" and falls through like an unknown one.
+    // An id, and a comment with its field "", fall through like what is unknown.
     if (field === "data") data = data === undefined ? value : `${data}\n${value}`;
     else if (field === "event") event = value || undefined;
-    else if (field === "id" && !value.includes("\0")) id = value;
     else if (field === "retry" && /^\d+$/.test(value)) onRetry?.(Number(value));
   }
 

@@ -3,18 +3,18 @@
  * resume from, and the half-received reset that nobody may see. No sockets.
  */
 
+import { type Bases, createBases, type Item, MAX_KEYS } from "./delta.ts";
 import type { Attachment } from "./iterator.ts";
-import type { ResetReason, TopicMessage } from "./message.ts";
+import type { Delta, ResetReason, ServerMessage } from "./message.ts";
 import { guard } from "./report.ts";
 import type { Latest, TopicState, Update } from "./update.ts";
-
-/** Most publications behind one reset; a topic with more is ended, since its reset can never be whole. */
-const MAX_RESET = 10_000;
 
 /** What a topic needs of its feed. */
 export interface TopicHost {
   /** Makes the value that was sent from the JSON that came; may throw. */
   readonly revive: (value: unknown) => unknown;
+  /** How long to wait before the state is asked for anew, after so many losses in a row; ms. */
+  readonly waitMs: (losses: number) => number;
   /** A request became due. */
   readonly onDue: () => void;
   /** The topic has ended, or its last listener has gone. */
@@ -27,6 +27,8 @@ export interface Topic {
   readonly state: TopicState;
   /** Position to resume from; undefined when some listener needs the whole state. */
   readonly since: string | undefined;
+  /** Updates a second to ask for; undefined for all. */
+  readonly rate: number | undefined;
   /** True while the relay is to be asked to open the topic. */
   readonly due: boolean;
   /** Id of the request that the relay has not answered yet. */
@@ -40,8 +42,8 @@ export interface Topic {
   cut(): void;
   /** The relay itself is away, so what is known may be old. */
   age(): void;
-  /** Takes a message about this topic. */
-  accept(message: TopicMessage): void;
+  /** Takes a message about this topic. An error is none: it belongs to a request. */
+  accept(message: ServerMessage): void;
   /** Tells everybody that the topic is over, and lets them go. */
   end(reason: "rejected" | "ended", error?: string): void;
   /** Lets everybody go. */
@@ -50,13 +52,16 @@ export interface Topic {
    * Adds a listener; it sees nothing before the next reset. Topics that are open already are opened
    * anew for it, and everybody else gets that reset too: on an event stream the publications since
    * the last one are in it and nowhere else.
+   *
+   * `rate` is in updates a second; Infinity, the default, is all.
    */
-  attach(push: (update: Update) => void, finish: () => void): Attachment;
+  attach(push: (update: Update) => void, finish: () => void, rate?: number): Attachment;
 }
 
 interface Listener {
   readonly push: (update: Update) => void;
   readonly finish: () => void;
+  readonly rate: number;
   /** True until a reset has told it the whole state. */
   fresh: boolean;
   /** The state it was last told. */
@@ -70,7 +75,20 @@ export function createTopic(name: string, host: TopicHost): Topic {
   let position: string | undefined;
   let due = true;
   let request: number | undefined;
-  let run: { reason: ResetReason; snapshot: unknown; latest: Latest<unknown>[] } | undefined;
+  let run:
+    | { reason: ResetReason; snapshot: unknown; latest: Latest<unknown>[]; bases: Bases }
+    | undefined;
+  /** The rate that was asked for last. */
+  let asked = 0;
+  let bases = createBases();
+  /** Set from when a delta could not be applied until the reset that makes up for it. */
+  let loss: ReturnType<typeof setTimeout> | undefined;
+  /** How often that happened. */
+  let losses = 0;
+
+  function fastest(): number {
+    return Math.max(...[...listeners].map(({ rate }) => rate));
+  }
 
   function isAnyFresh(): boolean {
     for (const listener of listeners) if (listener.fresh) return true;
@@ -80,6 +98,11 @@ export function createTopic(name: string, host: TopicHost): Topic {
   function demand(): void {
     due = true;
     host.onDue();
+  }
+
+  /** What is under way brings the state, too; if not, that is seen at its end. */
+  function want(): void {
+    if (request === undefined) demand();
   }
 
   function deliver(update: Update): void {
@@ -99,22 +122,40 @@ export function createTopic(name: string, host: TopicHost): Topic {
     }
   }
 
-  function publish(event: string, data: unknown, at: string | undefined): void {
+  function publish({ event, data, position: at }: Item): void {
     // Equality is all a position allows, and the one repetition it can tell is the last item.
     if (at !== undefined && at === position) return;
     if (at !== undefined && !run) position = at;
     const item = guard(() => ({ event, data: host.revive(data) }));
     if (!item) return;
     if (!run) deliver({ type: "publication", topic: name, ...item, position: at });
-    else if (run.latest.push(item) > MAX_RESET) {
-      end("rejected", `The state of the topic has more than ${MAX_RESET} publications`);
+    else if (run.latest.push(item) > MAX_KEYS) {
+      end("rejected", `A topic may have ${MAX_KEYS} keys at most`);
     }
+  }
+
+  function apply(delta: Delta): void {
+    if (loss) return;
+    const whole = bases.apply(delta);
+    if (!whole) return lose();
+    publish(whole);
+  }
+
+  /** What is known is not what the relay thinks it is, so nobody is told anything before it was told all. */
+  function lose(): void {
+    // It may have happened to everybody at once, and may happen again.
+    loss = setTimeout(want, host.waitMs(losses++));
+    turn("stale");
+    for (const listener of listeners) listener.fresh = true;
   }
 
   function settle(at: string, recovered: boolean): void {
     if (run) {
-      const whole = run;
+      const { bases: others, ...whole } = run;
       run = undefined;
+      bases = others;
+      clearTimeout(loss);
+      loss = undefined;
       position = at;
       deliver({ type: "reset", topic: name, ...whole, position: at });
     } else if (recovered) {
@@ -127,6 +168,7 @@ export function createTopic(name: string, host: TopicHost): Topic {
   function release(last?: Update): void {
     // Gone first: who subscribes again when told the end must get a new topic, not this one.
     const told = [...listeners];
+    clearTimeout(loss);
     listeners.clear();
     state = "closed";
     host.onGone();
@@ -148,6 +190,10 @@ export function createTopic(name: string, host: TopicHost): Topic {
     get since() {
       return isAnyFresh() ? undefined : position;
     },
+    get rate() {
+      const rate = fastest();
+      return rate < Infinity ? rate : undefined;
+    },
     get due() {
       return due;
     },
@@ -157,6 +203,7 @@ export function createTopic(name: string, host: TopicHost): Topic {
     ask(id) {
       due = false;
       request = id;
+      asked = fastest();
     },
     cut() {
       run = undefined;
@@ -169,10 +216,20 @@ export function createTopic(name: string, host: TopicHost): Topic {
     accept(message) {
       switch (message.type) {
         case "publication":
-          return publish(message.event, message.data, message.position);
+          (run?.bases ?? bases).keep(message);
+          return publish(message);
+        case "delta":
+          return apply(message.delta);
+        case "conflated":
+          return deliver(message);
         case "reset": {
           const { reason, snapshot } = message;
-          run = { reason, snapshot: guard(() => host.revive(snapshot)), latest: [] };
+          run = {
+            reason,
+            snapshot: guard(() => host.revive(snapshot)),
+            latest: [],
+            bases: createBases(),
+          };
           return;
         }
         case "subscribed":
@@ -180,7 +237,7 @@ export function createTopic(name: string, host: TopicHost): Topic {
           settle(message.position, message.recovered);
           turn(message.state);
           // Who came while the topic was being resumed from a position still lacks its state.
-          if (isAnyFresh()) demand();
+          if (isAnyFresh() || fastest() > asked) demand();
           return;
         case "live":
           settle(message.position, false);
@@ -196,15 +253,15 @@ export function createTopic(name: string, host: TopicHost): Topic {
     close() {
       release({ type: "state", topic: name, state: "closed" });
     },
-    attach(push, finish) {
-      const listener: Listener = { push, finish, fresh: true, told: "connecting" };
+    attach(push, finish, rate = Infinity) {
+      const listener: Listener = { push, finish, rate, fresh: true, told: "connecting" };
       listeners.add(listener);
-      if (request === undefined) demand();
+      want();
       return {
         refresh() {
           listener.fresh = true;
           listener.told = "connecting";
-          if (request === undefined) demand();
+          want();
         },
         detach() {
           if (listeners.delete(listener) && listeners.size === 0) release();

@@ -47,6 +47,16 @@ export interface RecoveredUpdate {
 }
 
 /**
+ * Publications were left out, `skipped` of them, because of the topic's `rate` or because this client
+ * did not keep up. The newest of each key that changed are the publications that come next.
+ */
+export interface ConflatedUpdate {
+  readonly type: "conflated";
+  readonly topic: string;
+  readonly skipped: number;
+}
+
+/**
  * The state changed. `lastMessageAt`, Unix milliseconds, is when the relay last heard the origin;
  * absent when it did not say, or when it is the relay that was lost.
  */
@@ -70,5 +80,6 @@ export type Update<T = unknown> =
   | PublicationUpdate<T>
   | ResetUpdate<T>
   | RecoveredUpdate
+  | ConflatedUpdate
   | StateUpdate
   | EndUpdate;

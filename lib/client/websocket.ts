@@ -30,7 +30,7 @@ export function dialWebSocket(host: LinkHost): Link {
     const token = await settings.accessToken?.();
     if (token) url.searchParams.set("access_token", token);
     if (done) return;
-    if (!settings.WebSocket) throw new Error("This runtime has no WebSocket");
+    if (!settings.WebSocket) throw new Error("Cannot use WebSocket: this runtime has none");
     host.onDial();
     socket = new settings.WebSocket(url.href);
     socket.addEventListener("open", () => {
@@ -92,7 +92,7 @@ export function dialWebSocket(host: LinkHost): Link {
     send({
       type: "subscribe",
       id,
-      topics: batch.map(({ name, since }) => (since ? { topic: name, since } : name)),
+      topics: batch.map(({ name, since, rate }) => ({ topic: name, since, rate })),
     });
     for (const topic of batch) {
       topic.ask(id);

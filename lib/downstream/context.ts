@@ -28,4 +28,6 @@ export interface Context {
   readonly limits: Limits;
   /** Every connection hears something this often, ms. */
   readonly heartbeatMs: number;
+  /** Whether event streams are compressed for clients that accept it. */
+  readonly compression: "auto" | "off";
 }

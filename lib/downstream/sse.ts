@@ -1,8 +1,8 @@
 /** Plain Server-Sent Events, PROTOCOL.md section 4: one session for each stream of `/sse`. */
 
-import type { Format } from "../fanout/format.ts";
+import { type Format, render } from "../fanout/format.ts";
 import type { Request } from "../subscriptions.ts";
-import type { Publication } from "../topic/publication.ts";
+import type { Message, Publication } from "../topic/publication.ts";
 import {
   noticeFields,
   printData,
@@ -12,8 +12,10 @@ import {
 } from "../wire/message.ts";
 import { printComment, printEvent } from "../wire/sse.ts";
 import type { Context } from "./context.ts";
+import { createGzipSink } from "./gzip.ts";
 import type { Session } from "./sessions.ts";
 import { createStreamSink } from "./stream-sink.ts";
+import { wsDeltaFormat } from "./ws.ts";
 
 const encoder = new TextEncoder();
 
@@ -61,6 +63,27 @@ export const envelopeFormat: Format = {
   frame,
 };
 
+/** As `envelopeFormat`, of the messages of `wsDeltaFormat`: a delta is made once for both. */
+export const envelopeDeltaFormat: Format = {
+  ...envelopeFormat,
+  name: "sse-delta",
+  publication: (publication) =>
+    printEvent({ data: deltaMessage(publication), id: publication.position }),
+  whole: (publication) =>
+    printEvent({
+      data: deltaMessage({ type: "newest", publication }),
+      id: publication.position,
+    }),
+  notice: (notice) =>
+    notice.type === "value"
+      ? printEvent({ data: deltaMessage(notice) })
+      : envelopeFormat.notice(notice),
+};
+
+function deltaMessage(message: Message): string {
+  return render(wsDeltaFormat, message) as string; // as all that is made for a socket
+}
+
 function idOf(position: string | undefined): { id?: string } {
   return position === undefined ? {} : { id: position };
 }
@@ -84,19 +107,26 @@ const RETRY_MS = 1000;
 /**
  * Serves one client.
  * @param requests topics of one hub
+ * @param options.delta whether it asked for deltas, which come in envelopes only
+ * @param options.gzip whether the body is compressed
  * @returns the response's body
  * @throws {Refusal} when a topic is refused, before anything is streamed
  */
 export function openEventStream(
   context: Context,
   requests: readonly Request[],
-  { envelope }: { readonly envelope: boolean },
+  {
+    envelope,
+    delta = false,
+    gzip = false,
+  }: { readonly envelope: boolean; readonly delta?: boolean; readonly gzip?: boolean },
 ): ReadableStream<Uint8Array> {
   const { relay, sessions, stats, limits, wheel, heartbeatMs, random } = context;
-  const sink = createStreamSink(leave);
+  const stream = createStreamSink(leave);
+  const sink = gzip ? createGzipSink(stream) : stream;
   const subscriptions = relay.subscriptions({
     sink,
-    format: envelope ? envelopeFormat : sseFormat,
+    format: delta ? envelopeDeltaFormat : envelope ? envelopeFormat : sseFormat,
     maxTopics: limits.topicsPerConnection,
     onSlow() {
       stats.slowDisconnects++;

@@ -4,6 +4,7 @@ import { CloseCode, messageOf, ProtocolError, Refusal } from "../errors.ts";
 import type { Format } from "../fanout/format.ts";
 import { byteLength, type Frame, type Socket, type SocketHandler } from "../socket.ts";
 import type { Subscriptions } from "../subscriptions.ts";
+import { printDelta, printWhole } from "../wire/delta.ts";
 import {
   type ClientMessage,
   HEARTBEAT,
@@ -29,18 +30,34 @@ export const wsFormat: Format = {
   frame: (lines) => (lines.length === 1 ? (lines[0] as string) : lines.join("\n")),
 };
 
+/** As `wsFormat`, for clients that asked for deltas: PROTOCOL.md section 8. */
+export const wsDeltaFormat: Format = {
+  ...wsFormat,
+  name: "ws-delta",
+  publication: printDelta,
+  whole: (publication) => printWhole(publication, publication.position),
+  notice: (notice) =>
+    notice.type === "value" ? printWhole(notice.publication) : printNotice(notice),
+};
+
+export interface WebSocketOptions {
+  /** Whether the client has been admitted to the hub of this path. Absent: to all. */
+  mayWatch?(hub: string): boolean;
+  /** Whether it asked for deltas. */
+  readonly delta?: boolean;
+}
+
 /** Serves one client. */
 export function acceptWebSocket(
   context: Context,
   socket: Socket,
-  /** Whether the client has been admitted to the hub of this path. */
-  { mayWatch }: { mayWatch(hub: string): boolean } = { mayWatch: () => true },
+  { mayWatch = () => true, delta = false }: WebSocketOptions = {},
 ): SocketHandler {
   const { relay, sessions, stats, limits, wheel, heartbeatMs } = context;
 
   const subscriptions: Subscriptions = relay.subscriptions({
     sink: socket,
-    format: wsFormat,
+    format: delta ? wsDeltaFormat : wsFormat,
     maxTopics: limits.topicsPerConnection,
     onSlow,
   });

@@ -1,7 +1,7 @@
 /** What the owner of a feed and its replicas say to each other. All of it is plain data. */
 
 import { printPosition } from "../topic/position.ts";
-import type { Publication } from "../topic/publication.ts";
+import { type Publication, previousOf } from "../topic/publication.ts";
 import type { Contents, Facts } from "../topic/topic.ts";
 import type { Raw } from "../wire/hub.ts";
 
@@ -27,7 +27,7 @@ export function dress(
     type: "publication",
     topic,
     position: printPosition(epoch, bare.sequence),
-    previous: previous && { sequence: previous.sequence, raw: previous.raw },
+    previous: previousOf(previous),
     rendered: new Map(),
     ...bare,
   };

@@ -8,7 +8,7 @@ import { HubError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Stats } from "../stats.ts";
 import { createEpoch, printPosition } from "../topic/position.ts";
-import type { Publication } from "../topic/publication.ts";
+import { type Publication, previousOf } from "../topic/publication.ts";
 import type { Topic } from "../topic/topic.ts";
 import { type Answer, type Calls, createCalls } from "../upstream/calls.ts";
 import type { Source, SourceListener } from "../upstream/source.ts";
@@ -131,7 +131,7 @@ export function createOwner<R extends Raw>(
       raw: what.raw,
       argumentCount: what.argumentCount,
       key,
-      previous: previous && { sequence: previous.sequence, raw: previous.raw },
+      previous: previousOf(previous),
       time: clock.now(),
       receivedAt: heardAt,
       rendered: new Map(),

@@ -18,13 +18,20 @@ export interface Publication {
   /** What conflation keeps the latest of: event and key value. */
   readonly key: string;
   /** The one before of the same key; `undefined` when it is not known. */
-  readonly previous: { readonly sequence: number; readonly raw: Raw } | undefined;
+  readonly previous: Pick<Publication, "sequence" | "raw" | "argumentCount"> | undefined;
   /** When it came from the origin, Unix ms. */
   readonly time: number;
   /** The same moment as the clock's `monotonic` shows it. */
   readonly receivedAt: number;
   /** Its renderings so far, by the function of a format that made them. At most as many as there are formats that several share. */
   readonly rendered: Map<object, Raw>;
+}
+
+/** What a publication keeps of the one before: no more, or all that ever were would hang together. */
+export function previousOf(before: Publication | undefined): Publication["previous"] {
+  if (!before) return undefined;
+  const { sequence, raw, argumentCount } = before;
+  return { sequence, raw, argumentCount };
 }
 
 /** Why a topic's subscriber has to begin anew: PROTOCOL.md section 2. */

@@ -206,6 +206,8 @@ export class Topic {
 
   /** The origin has accepted it and its state is known: from here on nothing is missing. */
   goLive(sequence: number): void {
+    // The feed went on meanwhile: positions between the loss and here are no better than before it.
+    if (this.state !== "joining") this.#brokenAt = sequence;
     this.#changedAt = sequence;
     this.#goLive();
     this.history.restart(sequence);

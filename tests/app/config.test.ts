@@ -20,6 +20,7 @@ describe("a configuration", () => {
       origins: [],
       heartbeatMs: 15_000,
       openTimeoutMs: 5_000,
+      sse: { compression: "auto" },
       drainMs: 4_000,
       limits: {
         connections: 200_000,

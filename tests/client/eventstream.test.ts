@@ -75,7 +75,7 @@ describe("over an event stream", () => {
     await stream.gone;
     const next = await relay.nextStream();
     expect(query(next)).toBe(
-      "?topic=match/1&since=x:0&topic=match/2&since=&topic=match/3&since=&envelope=true",
+      "?topic=match/1&topic=match/2&topic=match/3&since=x:0&since=&since=&envelope=true",
     );
     next.open();
     next.send(recovered(a, 0), ...opening(b, 0));
@@ -83,9 +83,19 @@ describe("over an event stream", () => {
     await second.next();
     second.stop();
     const last = await relay.nextStream();
-    expect(query(last)).toBe("?topic=match/1&since=x:0&topic=match/3&since=&envelope=true");
+    expect(query(last)).toBe("?topic=match/1&topic=match/3&since=x:0&since=&envelope=true");
     expect(relay.seen).toHaveLength(3);
     expect(feed.status.state).toBe("open");
+  });
+
+  test("each topic has its rate", async () => {
+    const relay = await startRelay();
+    const feed = startFeed(relay.url, { transport: "sse" });
+    listen(feed, a);
+    feed.topic(b, { rate: 2.5 }).on(() => {});
+    expect(query(await relay.nextStream())).toBe(
+      "?topic=match/1&topic=match/2&rate=&rate=2.5&envelope=true",
+    );
   });
 
   test("what was half sent is forgotten when it is opened anew", async () => {

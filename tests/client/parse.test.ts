@@ -17,7 +17,7 @@ function parse(chunks: readonly string[]): unknown[] {
 function ask(text: string): unknown[] {
   const seen: unknown[] = [];
   const oracle = createOracle({
-    onEvent: ({ event, id, data }) => seen.push({ event, id, data }),
+    onEvent: ({ event, data }) => seen.push({ event, data }),
     onRetry: (retryMs) => seen.push(retryMs),
   });
   oracle.feed(text);
@@ -92,15 +92,15 @@ describe("the event stream parser", () => {
     const seen: StreamEvent[] = [];
     const parser = createParser({ onEvent: (event) => seen.push(event) });
     parser.feed("data: a\r\n\r");
-    expect(seen).toEqual([{ event: undefined, id: undefined, data: "a" }]);
+    expect(seen).toEqual([{ event: undefined, data: "a" }]);
     parser.feed("\ndata: b\r\n\r\n");
     expect(seen.map(({ data }) => data)).toEqual(["a", "b"]);
   });
 
-  test("joins data lines, drops one space and ignores comments", () => {
+  test("joins data lines, drops one space and ignores comments and ids", () => {
     expect(events("event: e\nid: k3v9:7\ndata:  a\n: note\ndata:b\n\ndata\n\n")).toEqual([
-      { event: "e", id: "k3v9:7", data: " a\nb" },
-      { event: undefined, id: undefined, data: "" },
+      { event: "e", data: " a\nb" },
+      { event: undefined, data: "" },
     ]);
   });
 

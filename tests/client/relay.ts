@@ -7,6 +7,13 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { ServerMessage } from "../../lib/client/message.ts";
 import { createQueue } from "./queue.ts";
 
+/** A message as its text. */
+export type Line = string;
+
+function print(message: ServerMessage | Line): Line {
+  return typeof message === "string" ? message : JSON.stringify(message);
+}
+
 /** A client's socket, seen from the relay. */
 export interface Peer {
   readonly url: URL;
@@ -15,7 +22,7 @@ export interface Peer {
   /** Answers the client's first ping, which proves that the socket passes something on. */
   answer(): Promise<void>;
   /** Sends the messages as one frame. */
-  send(...messages: readonly ServerMessage[]): void;
+  send(...messages: readonly (ServerMessage | Line)[]): void;
   close(code: number, reason?: string): void;
   /** Cuts the connection without a goodbye. */
   cut(): void;
@@ -31,7 +38,7 @@ export interface Stream {
   open(text?: string): void;
   write(text: string): void;
   /** Sends each message as an event. */
-  send(...messages: readonly ServerMessage[]): void;
+  send(...messages: readonly (ServerMessage | Line)[]): void;
   end(): void;
   refuse(status: number, body: unknown, headers?: Record<string, string>): void;
   /** The client has gone, or the stream has ended. */
@@ -105,7 +112,7 @@ function createPeer(url: URL, socket: WebSocket): Peer {
       await messages.next();
       socket.send('{"type":"pong"}');
     },
-    send: (...all) => socket.send(all.map((message) => JSON.stringify(message)).join("\n")),
+    send: (...all) => socket.send(all.map(print).join("\n")),
     close: (code, reason) => socket.close(code, reason),
     cut: () => socket.terminate(),
     gone: new Promise((resolve) => socket.on("close", () => resolve())),
@@ -121,7 +128,7 @@ function createStream(url: URL, headers: IncomingHttpHeaders, response: ServerRe
     },
     write: (text) => response.write(text),
     send(...all) {
-      response.write(all.map((message) => `data: ${JSON.stringify(message)}\n\n`).join(""));
+      response.write(all.map((message) => `data: ${print(message)}\n\n`).join(""));
     },
     end: () => response.end(),
     refuse(status, body, extra) {

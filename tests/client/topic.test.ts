@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PublicationMessage, TopicMessage } from "../../lib/client/message.ts";
-import { createTopic, type Topic } from "../../lib/client/topic.ts";
+import { createTopic, type Topic, type TopicHost } from "../../lib/client/topic.ts";
 import type { Update } from "../../lib/client/update.ts";
 
 const name = "match/1";
+
+const host: TopicHost = { revive: (value) => value, waitMs: () => 0, onDue() {}, onGone() {} };
 
 /** What a connection meets, in the order it meets it. */
 type Step = "publish" | "evict" | "cut" | "break" | "join" | "leave";
@@ -79,7 +81,7 @@ describe("a topic", () => {
     fc.assert(
       fc.property(script, (steps) => {
         const model = createModel();
-        const topic = createTopic(name, { revive: (value) => value, onDue() {}, onGone() {} });
+        const topic = createTopic(name, host);
         const listeners = [listen(topic)];
         let wire: TopicMessage[] = [];
 
@@ -119,7 +121,7 @@ describe("a topic", () => {
   });
 
   test("with a reset too large to hold is ended rather than shown in part", () => {
-    const topic = createTopic(name, { revive: (value) => value, onDue() {}, onGone() {} });
+    const topic = createTopic(name, host);
     const seen: string[] = [];
     topic.attach(
       ({ type }) => seen.push(type),

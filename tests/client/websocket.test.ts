@@ -39,7 +39,11 @@ describe("over a WebSocket", () => {
     const second = listen(feed, b);
     const peer = await relay.nextPeer();
     expect(await peer.next()).toEqual({ type: "ping" });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 1, topics: [a, b] });
+    expect(await peer.next()).toEqual({
+      type: "subscribe",
+      id: 1,
+      topics: [{ topic: a }, { topic: b }],
+    });
     peer.send({ type: "reset", topic: a, reason: "new", snapshot: { score: 1 } }, item(a, 10));
     peer.send(...opening(b, 4));
     expect(await second.next()).toMatchObject({ type: "reset", topic: b });
@@ -71,7 +75,7 @@ describe("over a WebSocket", () => {
   test("a lost connection is resumed from each topic's position", async () => {
     const { relay, feed, topic, peer } = await connect();
     const late = listen(feed, b);
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [b] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [{ topic: b }] });
     peer.send(...opening(b, 3), item(a, 1, 7));
     expect(await topic.next()).toMatchObject({ type: "publication" });
     await late.next();
@@ -148,7 +152,7 @@ describe("over a WebSocket", () => {
   test("who comes later gets the state, and so does everybody else", async () => {
     const { feed, topic, peer } = await connect();
     const late = listen(feed, a);
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [a] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [{ topic: a }] });
     peer.send(item(a, 1, 1), ...opening(a, 1, "whole"));
     expect(await topic.next()).toMatchObject({ type: "publication" });
     expect(await topic.next()).toMatchObject({ type: "reset" });
@@ -163,7 +167,7 @@ describe("over a WebSocket", () => {
     await serve(again);
     const late = listen(feed, a);
     again.send(recovered(a, 0));
-    expect(await again.next()).toEqual({ type: "subscribe", id: 2, topics: [a] });
+    expect(await again.next()).toEqual({ type: "subscribe", id: 2, topics: [{ topic: a }] });
     again.send(...opening(a, 0, "whole"));
     expect(await late.next()).toMatchObject({ type: "reset", latest: [{ data: "whole" }] });
   });
@@ -197,7 +201,45 @@ describe("over a WebSocket", () => {
     const peer = await relay.nextPeer();
     await peer.answer();
     expect(await peer.next()).toMatchObject({ id: 1, topics: { length: 100 } });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: ["match/100"] });
+    expect(await peer.next()).toEqual({
+      type: "subscribe",
+      id: 2,
+      topics: [{ topic: "match/100" }],
+    });
+  });
+});
+
+describe("a rate", () => {
+  test("goes out with the topic, and what is left out is told of", async () => {
+    const relay = await startRelay();
+    const feed = startFeed(relay.url, { transport: "websocket" });
+    const updates = createQueue<Update>();
+    feed.topic(a, { rate: 0.5 }).on((update) => updates.push(update));
+    const peer = await relay.nextPeer();
+    expect(await serve(peer, a)).toMatchObject({ topics: [{ topic: a, rate: 0.5 }] });
+    await updates.next();
+    await updates.next();
+    peer.send({ type: "conflated", topic: a, skipped: 7 }, item(a, 1, 8));
+    expect(await updates.next()).toEqual({ type: "conflated", topic: a, skipped: 7 });
+    expect(await updates.next()).toMatchObject({ type: "publication", data: 1 });
+  });
+
+  test("is that of the listener who wants most", async () => {
+    const relay = await startRelay();
+    const feed = startFeed(relay.url, { transport: "websocket" });
+    const stop = feed.topic(a, { rate: 2 }).on(() => {});
+    feed.topic(a, { rate: 1 }).on(() => {});
+    const peer = await relay.nextPeer();
+    await peer.answer();
+    expect(await peer.next()).toMatchObject({ topics: [{ topic: a, rate: 2 }] });
+    // Who comes while the answer is under way has it asked for again, and nothing is missed by it.
+    feed.topic(a, { rate: 5 }).on(() => {});
+    peer.send(...opening(a, 1));
+    expect(await peer.next()).toMatchObject({ topics: [{ topic: a, since: "x:1", rate: 5 }] });
+    peer.send(recovered(a, 1));
+    stop();
+    feed.topic(a).on(() => {});
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 3, topics: [{ topic: a }] });
   });
 });
 
@@ -222,7 +264,7 @@ describe("what a relay refuses", () => {
       reason: "rejected",
       error: "No such",
     });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [a] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [{ topic: a }] });
     peer.send(...opening(a, 0));
     expect(await good.next()).toMatchObject({ type: "reset" });
   });
@@ -235,8 +277,12 @@ describe("what a relay refuses", () => {
     const peer = await relay.nextPeer();
     await serve(peer);
     peer.send({ type: "error", code: "invalid_topic", message: "No", id: 1 });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [a] });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 3, topics: ["nonsense"] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [{ topic: a }] });
+    expect(await peer.next()).toEqual({
+      type: "subscribe",
+      id: 3,
+      topics: [{ topic: "nonsense" }],
+    });
     peer.send(...opening(a, 0), { type: "error", code: "invalid_topic", message: "No", id: 3 });
     expect(await good.next()).toMatchObject({ type: "reset" });
     expect(await bad.next()).toMatchObject({ type: "end", error: "No" });
@@ -249,7 +295,7 @@ describe("what a relay refuses", () => {
     const peer = await relay.nextPeer();
     await serve(peer);
     peer.send({ type: "error", code: "overloaded", message: "Full", id: 1 });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [a] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 2, topics: [{ topic: a }] });
     peer.send(...opening(a, 0));
     expect(await topic.next()).toMatchObject({ type: "reset" });
   });
@@ -282,7 +328,7 @@ describe("what a relay refuses", () => {
     });
     await peer.next();
     peer.send({ type: "unsubscribed", topic: b, reason: "rejected", error: "No" });
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 3, topics: [b] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 3, topics: [{ topic: b }] });
     peer.send(...opening(b, 1));
     expect(await updates.next()).toMatchObject({ type: "reset" });
   });
@@ -334,7 +380,7 @@ describe("a connection", () => {
   test("over which nonsense comes is made again", async () => {
     const { relay, feed, peer } = await connect();
     const waiting = reach(feed, "waiting");
-    peer.send("nonsense" as never);
+    peer.send('"nonsense"');
     expect((await waiting).error).toContain("Cannot read message");
     await relay.nextPeer();
   });
@@ -451,7 +497,7 @@ describe("the application", () => {
     for (let n = 2; n < 9; n++) peer.send(item(a, n, n));
     for (let n = 0; n < 8; n++) await topic.next(); // the reset for the loop, and all seven
     const next = loop.next();
-    expect(await peer.next()).toEqual({ type: "subscribe", id: 3, topics: [a] });
+    expect(await peer.next()).toEqual({ type: "subscribe", id: 3, topics: [{ topic: a }] });
     peer.send(...opening(a, 8, "whole"));
     expect((await next).value).toMatchObject({
       type: "reset",
@@ -498,7 +544,7 @@ describe("the application", () => {
     expect(await peer.next()).toMatchObject({ type: "unsubscribe" });
     handle.on(({ type }) => seen.push(type));
     listen(feed, b);
-    expect(await peer.next()).toMatchObject({ type: "subscribe", topics: [b] });
+    expect(await peer.next()).toMatchObject({ type: "subscribe", topics: [{ topic: b }] });
   });
 
   test("may leave a loop before it has begun", async () => {
@@ -559,5 +605,6 @@ describe("the application", () => {
     expect(() => createFeed("http://relay", { transport: "websocket" })).toThrow(TypeError);
     vi.unstubAllGlobals();
     expect(() => createFeed("http://relay").topic("a", { maxPending: 0 })).toThrow(RangeError);
+    expect(() => createFeed("http://relay").topic("a", { rate: Number.NaN })).toThrow(RangeError);
   });
 });

@@ -6,6 +6,8 @@
 import { describe } from "vitest";
 import type { StartOrigin } from "../support/origins.ts";
 import type { Runtime } from "../support/runtimes.ts";
+import { compression } from "./compression.ts";
+import { delta } from "./delta.ts";
 import { garbage } from "./garbage.ts";
 import { operation } from "./operation.ts";
 import { outage } from "./outage.ts";
@@ -19,7 +21,9 @@ import { ws } from "./ws.ts";
 export function conformance(runtime: Runtime, startOrigin: StartOrigin): void {
   const test = stagedTest(runtime, startOrigin);
   describe("GET /sse", () => sse(test));
+  describe("compression", () => compression(test));
   describe("GET /ws", () => ws(test));
+  describe("deltas", () => delta(test));
   describe("GET /topics", () => topics(test));
   describe("SignalR", () => signalr(test));
   describe("bad input", () => garbage(test));

@@ -29,6 +29,7 @@ export function createSetting(
     wheel: createWheel(clock, { random }),
     limits: { topicsPerConnection: 3, messageBytes: 32_768, queueBytes },
     heartbeatMs: 15_000,
+    compression: "auto",
   };
   return { ...test, context };
 }

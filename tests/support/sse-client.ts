@@ -1,6 +1,7 @@
 /** A client of `/sse` that shows everything a stream holds, comments and raw text too. */
 
 import { type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { createGunzip, constants as zlib } from "node:zlib";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { onTestFinished } from "vitest";
 import { createInbox, type Inbox } from "./inbox.ts";
@@ -13,6 +14,8 @@ export interface SseClient {
   readonly retries: Inbox<number>;
   /** All that came. */
   text(): string;
+  /** All that came of a compressed stream, as it was on the wire. */
+  wire(): Buffer;
   /** The `id` of the last event that had one. */
   lastId(): string;
   /** Takes the events of an opening, up to the `keryx.subscribed` of so many topics. */
@@ -28,11 +31,12 @@ export interface SseClient {
 
 /**
  * Opens a stream that ends with the test at the latest.
+ * @param options.encodings what it accepts; decoded when it is gzip that comes
  * @throws Error with status and body when it is refused
  */
 export async function openSse(
   url: string,
-  { lastEventId }: { readonly lastEventId?: string } = {},
+  { lastEventId, encodings }: { readonly lastEventId?: string; readonly encodings?: string } = {},
 ): Promise<SseClient> {
   const events = createInbox<EventSourceMessage>();
   const comments = createInbox<string>();
@@ -40,10 +44,11 @@ export async function openSse(
   let text = "";
   let lastId = "";
 
-  const response = await get(
-    url,
-    lastEventId === undefined ? {} : { "last-event-id": lastEventId },
-  );
+  const wire: Buffer[] = [];
+  const response = await get(url, {
+    ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }),
+    ...(encodings === undefined ? {} : { "accept-encoding": encodings }),
+  });
   onTestFinished(() => void response.destroy());
   const parser = createParser({
     onEvent(event) {
@@ -53,13 +58,16 @@ export async function openSse(
     onComment: (comment) => comments.push(comment),
     onRetry: (retryMs) => retries.push(retryMs),
   });
-  response.setEncoding("utf8");
-  response.on("data", (chunk: string) => {
+  const isGzip = response.headers["content-encoding"] === "gzip";
+  const body = isGzip ? response.pipe(createGunzip({ flush: zlib.Z_SYNC_FLUSH })) : response;
+  if (isGzip) response.on("data", (chunk: Buffer) => wire.push(chunk));
+  body.setEncoding("utf8");
+  body.on("data", (chunk: string) => {
     text += chunk;
     parser.feed(chunk);
   });
-  response.on("error", () => {}); // a close follows
-  const ended = new Promise<void>((resolve) => response.once("close", resolve));
+  body.on("error", () => {}); // a close follows
+  const ended = new Promise<void>((resolve) => body.once("close", resolve));
   void ended.then(() => {
     for (const inbox of [events, comments, retries]) inbox.end("The stream has ended");
   });
@@ -70,6 +78,7 @@ export async function openSse(
     comments,
     retries,
     text: () => text,
+    wire: () => Buffer.concat(wire),
     lastId: () => lastId,
     async opening(topics = 1) {
       let open = 0;
