@@ -31,7 +31,7 @@ export async function startDemo(host: Host, log: Log): Promise<Demo> {
   const app = createOriginApp(hub);
   const listening = await host.serve({
     port: readNumber(host, "ORIGIN_PORT", 0),
-    hostname: "127.0.0.1",
+    hostname: host.env.ORIGIN_HOST ?? "127.0.0.1",
     fetch: (request, bindings) => app.fetch(request, bindings),
   });
   const url = `http://127.0.0.1:${listening.port}/hubs/live`;

@@ -5,11 +5,11 @@
  */
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
+import type { Opened } from "../../lib/downstream/connections.ts";
 import {
   type Bindings,
   createEndpoint,
   type EndpointLimits,
-  type Opened,
   TRANSPORTS,
 } from "../../lib/downstream/endpoint.ts";
 import type { HubClose, HubConnection, HubHandler } from "../../lib/downstream/hub.ts";

@@ -8,6 +8,12 @@ export interface ClientRequest {
   readonly query: string;
 }
 
+/**
+ * Says that a connection is a relay's own, and serves many: an origin that is a relay, too, tells it
+ * of gaps that other clients cannot be told of.
+ */
+export const RELAY_HEADER = "keryx-relay";
+
 /** Belong to one hop (RFC 9110 section 7.6.1), or are made anew by whoever sends the request. */
 const OWN_TO_A_HOP = new Set([
   "connection",
@@ -24,6 +30,7 @@ const OWN_TO_A_HOP = new Set([
   "content-type",
   "expect",
   "accept-encoding",
+  RELAY_HEADER,
   "accept", // "text/event-stream" would make an event stream of the connection there
 ]);
 

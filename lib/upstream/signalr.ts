@@ -10,6 +10,7 @@ import type { Stats } from "../stats.ts";
 import type { Topic } from "../topic/topic.ts";
 import type { Completion, HubMessage, HubProtocol, Raw } from "../wire/hub.ts";
 import { type BackoffLimits, backoffMs } from "./backoff.ts";
+import { RELAY_HEADER } from "./client.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import type { Source, SourceListener } from "./source.ts";
 
@@ -92,6 +93,7 @@ export function createSignalRSource<R extends Raw>(
     let since = 0;
     await openConnection({
       ...options.connection,
+      headers: { ...options.connection.headers, [RELAY_HEADER]: "1" },
       url,
       protocol,
       clock,
