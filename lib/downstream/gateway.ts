@@ -3,22 +3,19 @@
  * each connection the meaning of its messages and, where it has one, its private lane.
  */
 
+import type { Bus } from "../bus/bus.ts";
 import { HubError, messageOf } from "../errors.ts";
+import { isShared } from "../feed/spec.ts";
 import type { Hub } from "../relay.ts";
 import { readClientRequest } from "../upstream/client.ts";
 import type { Lane, LaneListener, PrivateLanes } from "../upstream/private.ts";
 import type { HubProtocol, Raw } from "../wire/hub.ts";
 import type { TransportName } from "../wire/negotiate.ts";
 import { type Admission, refusedResponse, unavailableResponse } from "./admission.ts";
+import { CUT, isRelay, until } from "./below.ts";
+import type { Opened, Serving } from "./connections.ts";
 import type { Context } from "./context.ts";
-import {
-  type Bindings,
-  type Claim,
-  createEndpoint,
-  type EndpointLimits,
-  type Opened,
-  type Serving,
-} from "./endpoint.ts";
+import { type Bindings, type Claim, createEndpoint, type EndpointLimits } from "./endpoint.ts";
 import { PROTOCOLS } from "./hub-format.ts";
 import { type Admitted, answerNegotiation, createConnectionId } from "./negotiation.ts";
 import type { Session } from "./sessions.ts";
@@ -36,6 +33,11 @@ export interface GatewayOptions {
   readonly transports: readonly TransportName[];
   /** Whether clients may agree on stateful reconnect. */
   readonly stateful: boolean;
+  /**
+   * Where the other isolates are, whose clients may come here and ours go there. Its id MUST be the
+   * owner that `tokens` write, and all MUST share their secret. None where there is one isolate.
+   */
+  readonly bus?: Bus | undefined;
 }
 
 export interface Gateway {
@@ -52,7 +54,7 @@ const SESSION_TRANSPORTS = {
 } as const;
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { context, hub, lanes, tokens, admission, limits, transports } = options;
+  const { context, hub, lanes, tokens, admission, limits, transports, bus } = options;
   const { stats, sessions, clock, wheel } = context;
   const isEager = hub.spec.privateLane === "eager";
   const isOff = hub.spec.privateLane === "off";
@@ -66,6 +68,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     transports,
     identify: tokens.read,
     serve,
+    onFull: sessions.turnAway,
+    forwarding: bus && { bus, name: hub.spec.path },
     onOpened(connection) {
       const session: Session = {
         transport: SESSION_TRANSPORTS[connection.kind],
@@ -112,6 +116,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       origin = admitted.origin;
     }
     const client = readClientRequest(request, address);
+    const isBelow = isRelay(request);
+    let isAbandoned = false;
     let lane: Lane | undefined;
     // What comes over the private lane before the client's handshake has been answered.
     let listener: LaneListener | undefined;
@@ -126,21 +132,26 @@ export function createGateway(options: GatewayOptions): Gateway {
         onEnd: (close) => tell((to) => to.onEnd(close)),
         onRefused: (ids, reason) => tell((to) => to.onRefused(ids, reason)),
       });
+    const prepare = async (protocol: HubProtocol<Raw>): Promise<void> => {
+      if (isBelow) await reachOrigin(protocol, () => isAbandoned);
+      if (!isEager || isAbandoned) return;
+      lane = createLane(protocol);
+      await lane.open().catch((error: unknown) => {
+        // The origin's own words are for its client; what else went wrong is not.
+        if (error instanceof HubError) throw error;
+        context.log.debug({ hub: hub.spec.path, error: messageOf(error) }, "no private lane");
+        throw new Error("Cannot connect to the origin");
+      });
+    };
     return {
-      prepare(protocol) {
-        if (!isEager) return undefined;
-        lane = createLane(protocol);
-        return lane.open().catch((error: unknown) => {
-          // The origin's own words are for its client; what else went wrong is not.
-          if (error instanceof HubError) throw error;
-          context.log.debug({ hub: hub.spec.path, error: messageOf(error) }, "no private lane");
-          throw new Error("Cannot connect to the origin");
-        });
+      prepare: (protocol) => (isEager || isBelow ? prepare(protocol) : undefined),
+      abandon() {
+        isAbandoned = true;
+        lane?.close();
       },
-      abandon: () => lane?.close(),
       open(connection) {
         if (!isOff) lane ??= createLane(connection.protocol);
-        const served = serveSignalR(context, hub, lane, connection);
+        const served = serveSignalR(context, hub, lane, connection, { isBelow });
         listener = served.lane;
         const events = early;
         early = [];
@@ -151,6 +162,15 @@ export function createGateway(options: GatewayOptions): Gateway {
         return served.handler;
       },
     };
+  }
+
+  /** A relay below takes the end of its handshake for the origin's being there. */
+  async function reachOrigin(protocol: HubProtocol<Raw>, isOver: () => boolean): Promise<void> {
+    if (!isShared(hub.spec)) return;
+    const { line } = hub[protocol.name];
+    line.start();
+    const isThere = () => line.connected || isOver();
+    if (!(await until(clock, isThere, hub.spec.openTimeoutMs))) throw new Error(CUT.error);
   }
 
   return {

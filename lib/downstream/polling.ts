@@ -7,7 +7,7 @@
 import type { Clock } from "../clock.ts";
 import type { Sink } from "../fanout/sink.ts";
 import type { Wheel } from "../wheel.ts";
-import { empty, TEXT } from "./answer.ts";
+import { DATA, empty, TEXT } from "./answer.ts";
 
 export interface PollSink extends Sink {
   /** Answers a poll: with what is there, or as soon as something is, or empty after a while. */
@@ -54,8 +54,7 @@ export function createPollSink(options: {
     }
     outbox = [];
     bytes = 0;
-    const headers = { ...POLL_HEADERS, "content-type": "application/octet-stream" };
-    return new Response(body, { headers });
+    return new Response(body, { headers: { ...POLL_HEADERS, ...DATA } });
   }
 
   function wait(signal: AbortSignal): Promise<Response> {

@@ -45,6 +45,11 @@ export interface Sessions {
   /** @throws {Overload} when no more are taken */
   assertRoom(): void;
   /**
+   * Turns somebody away for whom there is no room, by another count than that of sessions.
+   * @throws {Overload} always
+   */
+  turnAway(): never;
+  /**
    * To be asked before a client gets a connection.
    * @throws {Overload} when no more are taken, or too many have come within a second
    */
@@ -101,7 +106,10 @@ export function createSessions(options: {
   }
 
   function refuseIf(obstacle: Obstacle | undefined): void {
-    if (obstacle === undefined) return;
+    if (obstacle !== undefined) refuse(obstacle);
+  }
+
+  function refuse(obstacle: Obstacle): never {
     refused[obstacle]++;
     throw new Overload(MESSAGES[obstacle], obstacle === "draining" ? untilGone() : retryIn());
   }
@@ -136,6 +144,7 @@ export function createSessions(options: {
       return findObstacle() !== undefined;
     },
     assertRoom: () => refuseIf(findObstacle()),
+    turnAway: () => refuse(leaving ? "draining" : "full"),
     admit() {
       refuseIf(findObstacle() ?? (bucket.take() ? undefined : "rate"));
     },

@@ -4,17 +4,19 @@
  */
 
 import { HubError, messageOf, Refusal, UnavailableError } from "../errors.ts";
+import type { Format } from "../fanout/format.ts";
 import type { Hub } from "../relay.ts";
 import type { Subscriptions } from "../subscriptions.ts";
 import type { Parameters } from "../topic/template.ts";
 import type { TopicSpec } from "../topic/topic.ts";
 import type { Lane, LaneListener } from "../upstream/private.ts";
 import type { Completion, Invocation, Raw, StreamInvocation } from "../wire/hub.ts";
+import { CUT, isAway, unbroken, until } from "./below.ts";
 import type { Context } from "./context.ts";
 import { type HubConnection, type HubHandler, isCounted } from "./hub.ts";
 import { itemFormat, pushFormat } from "./hub-format.ts";
 
-/** Streams of one connection at one time, beside those on its private lane. */
+/** Streams of one client at one time, beside those on its private lane. */
 const MAX_STREAMS = 100;
 
 export interface SignalRClient {
@@ -26,19 +28,23 @@ export interface SignalRClient {
 /**
  * The meaning of one connection's messages.
  * @param lane `undefined` when the hub has no private lanes
+ * @param options.isBelow whether the client is a relay, whose origin is this one
  */
 export function serveSignalR(
   context: Context,
   hub: Hub,
   lane: Lane | undefined,
   connection: HubConnection<Raw>,
+  { isBelow }: { readonly isBelow: boolean } = { isBelow: false },
 ): SignalRClient {
-  const { relay, stats, limits } = context;
+  const { relay, stats, limits, clock } = context;
   const { protocol, transport } = connection;
   const { sink, kind } = transport;
   const { spec } = hub;
   const feed = hub[protocol.name];
   const maxTopics = limits.topicsPerConnection;
+  const maxStreams = isBelow ? maxTopics : MAX_STREAMS;
+  const shown = (format: Format) => (isBelow ? unbroken(format, protocol) : format);
   const streams = new Map<string, Subscriptions>();
   /** Whether the private lane carried anything. */
   let needed = false;
@@ -46,7 +52,7 @@ export function serveSignalR(
 
   const pushes = relay.subscriptions({
     sink,
-    format: pushFormat(protocol.name, kind),
+    format: shown(pushFormat(protocol.name, kind)),
     feed,
     maxTopics,
     onSlow,
@@ -71,6 +77,25 @@ export function serveSignalR(
     if (sink.bufferedBytes > limits.queueBytes) onSlow();
   }
 
+  /** @returns whether it is over: a relay below would pass this on as the origin's word */
+  function cutFor(error: unknown): boolean {
+    const isCut = isBelow && isAway(error);
+    if (isCut) connection.close(CUT);
+    return isCut;
+  }
+
+  /** A relay below is told that it has joined once nothing is missing from there on. */
+  async function join(topic: string): Promise<Raw | undefined> {
+    for (;;) {
+      const result = await pushes.join(topic);
+      if (!isBelow) return result;
+      const isSettled = () => isOver || pushes.isLive(topic) || !pushes.has(topic);
+      await until(clock, isSettled, Number.POSITIVE_INFINITY);
+      // Accepted once, it may be refused when it is joined again after a break.
+      if (isOver || pushes.isLive(topic)) return result;
+    }
+  }
+
   /** Completes with what the promise brings, or with an error as the origin words it. */
   function answer(invocation: Invocation<Raw>, work: Promise<Raw | undefined>): void {
     const { invocationId, target } = invocation;
@@ -78,6 +103,7 @@ export function serveSignalR(
       (result) => complete(invocationId, { result: result ?? protocol.encode(null) }),
       (error) => {
         if (!(error instanceof HubError)) stats.refusals++;
+        if (cutFor(error)) return;
         complete(invocationId, { error: errorText(target, error) });
       },
     );
@@ -88,7 +114,7 @@ export function serveSignalR(
     if (streamIds) return pass(invocation, record);
     for (const topic of spec.topics) {
       const joined = topic.join?.match(target, values);
-      if (joined) return answer(invocation, pushes.join(topic.template.print(joined)));
+      if (joined) return answer(invocation, join(topic.template.print(joined)));
       const left = topic.leave?.match(target, values);
       if (left && pushes.close(topic.template.print(left))) {
         return complete(invocationId, { result: protocol.encode(null) });
@@ -103,7 +129,8 @@ export function serveSignalR(
     stats.sharedCalls++;
     answer(
       invocation,
-      feed.call(target, values, ttlMs).then(({ raw }) => raw),
+      // What was asked for earlier may lack what a relay below has not been told, either.
+      feed.call(target, values, isBelow ? 0 : ttlMs).then(({ raw }) => raw),
     );
   }
 
@@ -115,10 +142,10 @@ export function serveSignalR(
     }
     const found = streamIds ? undefined : findStream(spec.topics, target, values);
     if (!found) return pass(invocation, record);
-    if (streams.size >= MAX_STREAMS) return refuse(`Cannot have more than ${MAX_STREAMS} streams`);
+    if (streams.size >= maxStreams) return refuse(`Cannot have more than ${maxStreams} streams`);
     const subscriptions = relay.subscriptions({
       sink,
-      format: itemFormat(protocol, kind, invocationId),
+      format: shown(itemFormat(protocol, kind, invocationId)),
       feed,
       maxTopics: 1,
       onSlow,
@@ -127,6 +154,7 @@ export function serveSignalR(
     streams.set(invocationId, subscriptions);
     subscriptions.join(found).catch((error) => {
       if (!streams.delete(invocationId)) return; // told by its format, or cancelled
+      if (cutFor(error)) return;
       refuse(errorText(target, error));
     });
   }
