@@ -50,6 +50,8 @@ export interface ManualClock extends Clock {
   advance(ms: number): void;
   /** Runs what was handed to `soon`, and what that hands to it, without moving time. */
   settle(): void;
+  /** When the next timer falls due, Unix ms; `undefined` when none is set. */
+  readonly dueAt: number | undefined;
 }
 
 /** @param startMs what `now()` says at first, Unix ms */
@@ -70,6 +72,16 @@ export function createManualClock(startMs = 0): ManualClock {
     };
   }
 
+  /** The timer that falls due first; of several at one time the one that was set first. */
+  function first(): (typeof due)[number] | undefined {
+    let first = due[0];
+    for (const entry of due) {
+      if (!first || entry.at > first.at) continue;
+      if (entry.at < first.at || entry.order < first.order) first = entry;
+    }
+    return first;
+  }
+
   function settle(): void {
     while (soon.length > 0) {
       const runs = soon;
@@ -85,14 +97,15 @@ export function createManualClock(startMs = 0): ManualClock {
     every: (periodMs, run) => add(now + periodMs, run, periodMs),
     soon: (run) => void soon.push(run),
     settle,
+    get dueAt() {
+      return first()?.at;
+    },
     advance(ms) {
       const end = now + ms;
       settle();
       for (;;) {
-        const next = due
-          .filter((entry) => entry.at <= end)
-          .sort((a, b) => a.at - b.at || a.order - b.order)[0];
-        if (!next) break;
+        const next = first();
+        if (!next || next.at > end) break;
         now = next.at;
         if (next.periodMs === undefined) due.splice(due.indexOf(next), 1);
         else next.at += next.periodMs;

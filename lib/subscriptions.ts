@@ -229,6 +229,8 @@ export function createSubscriptions(
         }
         for (const subscriber of subscribersOf(ready)) place(subscriber);
         if (closed) return; // one that was owed something was found too slow for it
+        // All before the first of them shows a position, which has to be true for the others.
+        for (const { entry } of ready) entry.topic.show();
         say(
           joinRuns(
             ready.map(({ feed, entry }) => feed.opening(entry, since.get(entry.topic.name))),

@@ -71,9 +71,12 @@ export function createSlowWatch(
         one.taken = taken;
         one.movedAt = now;
       }
+      if (now - one.movedAt >= stuckMs) {
+        cut(one); // with what waits for it: there may be no other look to notice that
+        continue;
+      }
       queuedBytes += waiting;
-      if (now - one.movedAt >= stuckMs) cut(one);
-      else moving.push({ waiting, one });
+      moving.push({ waiting, one });
     }
     if (queuedBytes > totalQueueBytes) {
       moving.sort((a, b) => a.waiting - b.waiting);

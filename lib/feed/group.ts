@@ -16,6 +16,11 @@ import type { HubSpec } from "./spec.ts";
 
 /** Who is in a group. */
 export interface Roster {
+  /**
+   * Rises from each roster to the next: one that comes late is not believed. Absent: they come in
+   * order.
+   */
+  readonly term?: number;
   /** The owner of the feeds. */
   readonly owner: string;
   readonly isolates: readonly string[];
@@ -70,6 +75,7 @@ export function createGroup(options: {
       return member;
     },
     appoint(next) {
+      if (roster?.term !== undefined && next.term !== undefined && next.term < roster.term) return;
       const isNew = roster?.owner !== next.owner;
       roster = next;
       if (isNew) for (const part of parts) part.change();

@@ -32,6 +32,8 @@ export function createMember<R extends Raw>(
   const table = createTopicTable(budget);
   let engine = create(table, 0);
   let isStarted = false;
+  /** The highest number of any engine: one that has heard nothing yet must not make it lower. */
+  let highest = 0;
 
   return {
     connect: (listener) => ({
@@ -67,10 +69,10 @@ export function createMember<R extends Raw>(
       call: (method, args, maxAgeMs) => engine.call(method, args, maxAgeMs),
     }),
     replace(create) {
-      const { sequence } = engine;
+      highest = Math.max(highest, engine.sequence);
       void engine.retire();
-      for (const topic of table.topics()) table.stall(topic, sequence);
-      engine = create(table, sequence + LEAP);
+      for (const topic of table.topics()) table.stall(topic, highest);
+      engine = create(table, highest + LEAP);
       if (isStarted) engine.start();
       for (const topic of table.topics()) engine.join(topic);
     },

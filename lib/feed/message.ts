@@ -59,6 +59,8 @@ export type Request =
 export type Event =
   | { readonly type: "published"; readonly name: string; readonly publication: Bare }
   | { readonly type: "stalled"; readonly name: string }
+  /** No replica wants it any more, as far as the owner knows: nothing of it is told from here on. */
+  | { readonly type: "dropped"; readonly name: string }
   | {
       readonly type: "ended";
       readonly name: string;
@@ -107,6 +109,7 @@ export type Reply = { readonly to: string } & (
 export interface AsOf {
   /** As the request had it. */
   readonly since: number | undefined;
+  readonly epoch: string;
   /** Of the newest batch. */
   readonly number: number;
   readonly sequence: number;

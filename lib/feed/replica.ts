@@ -4,6 +4,7 @@ import type { Channel } from "../bus/bus.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { HubError, UnavailableError } from "../errors.ts";
 import type { Stats } from "../stats.ts";
+import { NOWHERE } from "../topic/position.ts";
 import type { Topic } from "../topic/topic.ts";
 import type { Answer } from "../upstream/calls.ts";
 import type { Raw } from "../wire/hub.ts";
@@ -53,6 +54,18 @@ export function createReplica<R extends Raw>(
   let heardAt = clock.now();
   let sequence = 0;
   let isAway = true;
+  /** Some topics have begun anew, and others are about to. */
+  let isHalfway = false;
+
+  /**
+   * The epoch of what is shown now. A position is for all topics of a stream, and other isolates may
+   * know of each what came before it: so nobody goes on from one that is not true for all here.
+   */
+  function shownEpoch(): string {
+    if (!heard || isHalfway) return NOWHERE;
+    for (const topic of blank) if (topic.isShownBlank) return NOWHERE;
+    return heard.epoch;
+  }
 
   function ask(): void {
     const names = (topics: Iterable<Topic>) => [...topics].map(({ name }) => name);
@@ -73,9 +86,9 @@ export function createReplica<R extends Raw>(
     } else notice(batch.number - 1);
     heard = batch;
     heardAt = clock.now();
-    if (wholeUntil !== undefined) return;
     // Each is shown with the position at which it happened, so the feed is not further before.
-    for (const event of batch.events) onEvent(event, batch.epoch);
+    for (const event of batch.events) if (wholeUntil === undefined) onEvent(event);
+    if (wholeUntil !== undefined) return;
     sequence = Math.max(sequence, batch.sequence);
     if (isNew) ask();
   }
@@ -89,14 +102,17 @@ export function createReplica<R extends Raw>(
     ask();
   }
 
-  function onEvent(event: Event, epoch: string): void {
+  function onEvent(event: Event): void {
     const topic = table.get(event.name);
     if (!topic || blank.has(topic)) return;
     switch (event.type) {
       case "published":
-        return publish(topic, event.publication, epoch);
+        return publish(topic, event.publication);
       case "stalled":
         return table.stall(topic, sequence);
+      case "dropped":
+        wholeUntil = sequence;
+        return ask();
       case "reset":
         sequence = Math.max(sequence, event.sequence);
         topic.facts = event.facts;
@@ -109,40 +125,47 @@ export function createReplica<R extends Raw>(
     }
   }
 
-  function publish(topic: Topic, bare: Bare, epoch: string): void {
+  function publish(topic: Topic, bare: Bare): void {
     stats.publications++;
     sequence = Math.max(sequence, bare.sequence);
-    table.publish(topic, dress(bare, topic.name, epoch, topic.previous(bare.key)));
+    table.publish(topic, dress(bare, topic.name, shownEpoch(), topic.previous(bare.key)));
   }
 
   /** What was asked for has come. What is as of another time than now is left to be asked again. */
   function onReply(reply: Extract<FeedMessage, AsOf>): void {
-    if (!heard || reply.number < heard.number || reply.since !== wholeUntil) return;
+    if (reply.epoch !== heard?.epoch || reply.number < heard.number) return;
+    if (reply.since !== wholeUntil) return;
     if (wholeUntil === undefined && reply.number > heard.number) return notice(reply.number);
     heard = { ...heard, number: reply.number };
     if (reply.type === "missed") {
       for (const { name, publication } of reply.missed) {
         const topic = table.get(name);
-        if (topic && !blank.has(topic)) publish(topic, publication, heard.epoch);
+        if (topic && !blank.has(topic)) publish(topic, publication);
       }
     } else {
-      const isRepair = wholeUntil !== undefined;
-      for (const image of reply.images) adopt(image, heard.epoch, isRepair ? reply.sequence : 0);
+      sequence = Math.max(sequence, reply.sequence); // the state is as of then, and shown so
+      adoptAll(reply.images, wholeUntil === undefined ? 0 : reply.sequence);
     }
     sequence = Math.max(sequence, reply.sequence);
     wholeUntil = undefined;
     ask();
   }
 
-  /** @param floor nobody recovers from before it */
-  function adopt(image: Image, epoch: string, floor: number): void {
-    const topic = table.get(image.name);
-    if (!topic || (!blank.delete(topic) && floor === 0)) return;
-    const publications = image.publications.map((bare) =>
-      dress(bare, topic.name, epoch, undefined),
-    );
-    const contents = { ...image, publications, floor: Math.max(image.floor, floor) };
-    table.adopt(topic, contents, sequence);
+  /** @param floor nobody recovers from before it; 0: only of what is not known yet, and as it is */
+  function adoptAll(images: readonly Image[], floor: number): void {
+    const found = images.flatMap((image) => {
+      const topic = table.get(image.name);
+      return topic && (blank.has(topic) || floor > 0) ? { image, topic } : [];
+    });
+    for (const [i, { image, topic }] of found.entries()) {
+      isHalfway = i < found.length - 1;
+      blank.delete(topic);
+      const publications = image.publications.map((bare) =>
+        dress(bare, topic.name, heard?.epoch ?? NOWHERE, undefined),
+      );
+      const contents = { ...image, publications, floor: Math.max(image.floor, floor) };
+      table.adopt(topic, contents, sequence);
+    }
   }
 
   const unlisten = channel.listen((from, message) => {
@@ -176,7 +199,7 @@ export function createReplica<R extends Raw>(
 
   return {
     get epoch() {
-      return heard?.epoch ?? "0";
+      return shownEpoch();
     },
     get sequence() {
       return sequence;

@@ -75,7 +75,10 @@ export function createServer<R extends Raw>(
 
   function want(from: string, names: readonly string[], since: number | undefined): void {
     const topics = names.flatMap((name) => hold(from, name) ?? []);
-    const asOf = { to: from, number, sequence: line.sequence, since };
+    // What is told now is as of a batch; a stream has gone live already, because it was asked for.
+    if (events.length > 0) flush();
+    const { epoch, sequence } = line;
+    const asOf = { to: from, epoch, number, sequence, since };
     const missed = since === undefined ? undefined : missedSince(topics, since);
     // All or nothing: a position that is true for one would not be for the others.
     if (missed) channel.post({ type: "missed", missed, ...asOf });
@@ -118,6 +121,9 @@ export function createServer<R extends Raw>(
     const entry = wanted.get(name);
     if (!entry?.by.delete(from) || entry.by.size > 0) return;
     wanted.delete(name);
+    // One that still wants it, and was taken for dead or whose wish came in the wrong order, is not
+    // to believe that nothing happens.
+    note({ type: "dropped", name });
     line.leave(entry.topic);
   }
 
@@ -135,7 +141,6 @@ export function createServer<R extends Raw>(
   const unlisten = channel.listen((from, message) => {
     switch (message.type) {
       case "want":
-        if (events.length > 0) flush(); // what is told now is as of a batch
         return want(from, message.names, message.since);
       case "leave":
         return leave(from, message.name);

@@ -20,6 +20,8 @@ export interface History {
    * @returns `undefined` when something after it has been forgotten, or was never seen
    */
   since(sequence: number, now: number): readonly Publication[] | undefined;
+  /** All that is kept, in order: everything after `floor`, which it may move. */
+  all(now: number): readonly Publication[];
   /** Forgets everything: publications up to `sequence` may be missing, so nobody recovers across it. */
   restart(sequence: number): void;
   /** Forgets what is older than a time, Unix ms. */
@@ -81,6 +83,10 @@ export function createHistory(
         else high = middle;
       }
       return items.slice(low);
+    },
+    all(now) {
+      forget(now - ttlMs);
+      return items.slice(start);
     },
     restart(sequence) {
       const bytesBefore = bytes;

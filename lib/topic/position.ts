@@ -7,6 +7,9 @@ export interface Position {
   readonly sequence: number;
 }
 
+/** Epoch of positions from which nobody can go on. Not one that `createEpoch` makes. */
+export const NOWHERE = "0";
+
 export function printPosition(epoch: string, sequence: number): string {
   return `${epoch}:${sequence}`;
 }

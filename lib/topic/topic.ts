@@ -4,7 +4,7 @@ import type { Raw } from "../wire/hub.ts";
 import type { HistoryBudget } from "./budget.ts";
 import { createHistory, type History, type HistoryLimits } from "./history.ts";
 import { createLatest, type Latest } from "./latest.ts";
-import { parsePosition, printPosition } from "./position.ts";
+import { NOWHERE, parsePosition, printPosition } from "./position.ts";
 import type { Message, Publication, ResetReason } from "./publication.ts";
 import type { CallTemplate, Parameters, TopicTemplate } from "./template.ts";
 
@@ -98,13 +98,14 @@ export class Topic {
   #snapshot: Snapshot | undefined;
   /** Sequence of its newest publication or reset. */
   #changedAt = 0;
-  /** How often the snapshot was another than the one before. */
-  #snapshots = 0;
+  /** Sequence of its newest publication; −1 before the first. */
+  #newest = -1;
+  /** Of the snapshot that it was made of. */
+  #digest: { readonly raw: Raw | undefined; readonly text: string } | undefined;
   /** Sequence at the last loss of the upstream connection; −1 before the first. */
   #brokenAt = -1;
   /** How often it went live. */
   #lives = 0;
-  /** Whether somebody has been given a position while its state was not known. */
   #isShownBlank = false;
   /** Publications of it, ever. */
   #count = 0;
@@ -129,13 +130,17 @@ export class Topic {
   }
 
   set snapshot(snapshot: Snapshot | undefined) {
-    if (String(snapshot?.raw) !== String(this.#snapshot?.raw)) this.#snapshots++;
     this.#snapshot = snapshot;
   }
 
-  /** Changes with the topic's state, and no oftener. */
+  /**
+   * Changes with the topic's state, and no oftener. It is made of nothing else: in one epoch it is the
+   * same wherever the state is, however it came there.
+   */
   get version(): string {
-    return `${this.#changedAt}.${this.#snapshots}.${this.state}`;
+    const raw = this.#snapshot?.raw;
+    if (!this.#digest || this.#digest.raw !== raw) this.#digest = { raw, text: digest(raw) };
+    return `${this.#newest}.${this.#digest.text}.${this.state}`;
   }
 
   get facts(): Facts {
@@ -151,7 +156,7 @@ export class Topic {
 
   contents(now: number): Contents {
     const { state, history, facts } = this;
-    const kept = new Set([...this.latest.after(-1), ...(history.since(history.floor, now) ?? [])]);
+    const kept = new Set([...this.latest.after(-1), ...history.all(now)]);
     const publications = [...kept].sort((a, b) => a.sequence - b.sequence);
     return { ...facts, state, publications, floor: history.floor, brokenAt: this.#brokenAt };
   }
@@ -168,6 +173,7 @@ export class Topic {
     this.state = state;
     this.latest.clear();
     this.history.restart(floor);
+    this.#newest = publications.at(-1)?.sequence ?? -1;
     for (const publication of publications) {
       this.latest.put(publication);
       if (publication.sequence > floor) this.history.append(publication);
@@ -193,6 +199,7 @@ export class Topic {
 
   append(publication: Publication): void {
     this.#changedAt = publication.sequence;
+    this.#newest = publication.sequence;
     this.#count++;
     this.history.append(publication);
     this.latest.put(publication);
@@ -219,6 +226,16 @@ export class Topic {
     this.#isShownBlank = false;
   }
 
+  /** Somebody is about to be told what is known, with a position. */
+  show(): void {
+    if (this.state !== "live") this.#isShownBlank = true;
+  }
+
+  /** Whether somebody has been given a position while its state was not known. */
+  get isShownBlank(): boolean {
+    return this.#isShownBlank;
+  }
+
   /**
    * All that a subscriber is to be sent before it enters the audience, in the same synchronous step.
    * @param since the client's position as it wrote it
@@ -226,7 +243,7 @@ export class Topic {
   opening(since: string | undefined, progress: Progress): readonly Message[] {
     const { epoch, sequence } = progress;
     const missed = this.#missed(since, progress);
-    if (this.state !== "live") this.#isShownBlank = true;
+    this.show();
     const subscribed = {
       type: "subscribed",
       topic: this.name,
@@ -300,10 +317,24 @@ export class Topic {
     if (since === undefined) return "new";
     const position = parsePosition(since);
     if (!position) return "invalid";
-    if (position.epoch !== progress.epoch) return "epoch";
+    if (position.epoch === NOWHERE || position.epoch !== progress.epoch) return "epoch";
     if (position.sequence > progress.sequence) return "invalid";
     if (this.state !== "live") return "break";
     const missed = this.history.since(position.sequence, progress.now);
     return missed ?? (position.sequence <= this.#brokenAt ? "break" : "evicted");
   }
+}
+
+/** 52 bits by which one snapshot is told from another: cyrb53, in hex. */
+function digest(raw: Raw | undefined): string {
+  if (raw === undefined) return "";
+  let [a, b] = [0xdeadbeef, 0x41c6ce57];
+  for (let i = 0; i < raw.length; i++) {
+    const unit = typeof raw === "string" ? raw.charCodeAt(i) : (raw[i] as number); // below its length
+    a = Math.imul(a ^ unit, 0x9e3779b1);
+    b = Math.imul(b ^ unit, 0x5f356495);
+  }
+  a = Math.imul(a ^ (a >>> 16), 0x85ebca6b) ^ Math.imul(b ^ (b >>> 13), 0xc2b2ae35);
+  b = Math.imul(b ^ (b >>> 16), 0x85ebca6b) ^ Math.imul(a ^ (a >>> 13), 0xc2b2ae35);
+  return ((b >>> 12) * 2 ** 32 + (a >>> 0)).toString(16);
 }
