@@ -2,15 +2,16 @@
 
 import { Hono } from "hono";
 import { cors } from "hono/cors";
-import type { Registry } from "prom-client";
 import type { Admission } from "../lib/downstream/admission.ts";
 import type { Context } from "../lib/downstream/context.ts";
 import type { Gateway } from "../lib/downstream/gateway.ts";
 import { messageOf, Refusal } from "../lib/errors.ts";
+import type { Cluster } from "./cluster.ts";
 import type { Bindings } from "./host.ts";
+import type { Exposition } from "./metrics.ts";
 import { isAllowedOrigin } from "./origin.ts";
 import { refusalResponse } from "./refusal.ts";
-import { healthRoutes } from "./routes/health.ts";
+import { healthRoutes, type Standing } from "./routes/health.ts";
 import { signalrRoutes } from "./routes/signalr.ts";
 import { sseRoute } from "./routes/sse.ts";
 import { topicsRoute } from "./routes/topics.ts";
@@ -18,7 +19,11 @@ import { wsRoute } from "./routes/ws.ts";
 
 export function createApp(options: {
   readonly context: Context;
-  readonly metrics: Registry;
+  readonly metrics: Exposition;
+  /** Where this isolate stands among others, when there are any. */
+  readonly standing?: (() => Standing) | undefined;
+  /** What joins this machine to others, where that is configured. */
+  readonly cluster?: Pick<Cluster, "state"> | undefined;
   /** By the hub's path in lower case. */
   readonly gateways: ReadonlyMap<string, Gateway>;
   /** By the hub's path. */
@@ -28,7 +33,7 @@ export function createApp(options: {
   /** The demo board, where it is wanted. */
   readonly page: Hono | undefined;
 }): Hono<{ Bindings: Bindings }> {
-  const { context, metrics, gateways, admissions, origins, page } = options;
+  const { context, metrics, standing, cluster, gateways, admissions, origins, page } = options;
   const app = new Hono<{ Bindings: Bindings }>();
 
   app.use(
@@ -47,7 +52,7 @@ export function createApp(options: {
     await next();
   });
 
-  app.route("/", healthRoutes(context, metrics));
+  app.route("/", healthRoutes(context, metrics, standing, cluster));
   app.route("/", sseRoute(context, admissions));
   app.route("/", wsRoute(context, admissions));
   app.route("/", topicsRoute(context, admissions));

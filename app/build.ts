@@ -1,5 +1,7 @@
 /** From a configuration to a relay with everything in it, on any runtime. */
 
+import { type Bus, channelOf } from "../lib/bus/bus.ts";
+import { createRequests } from "../lib/bus/request.ts";
 import { systemClock } from "../lib/clock.ts";
 import { type Admission, createAdmission, openAdmission } from "../lib/downstream/admission.ts";
 import type { Context } from "../lib/downstream/context.ts";
@@ -8,7 +10,8 @@ import { createSessions } from "../lib/downstream/sessions.ts";
 import { createTokens } from "../lib/downstream/token.ts";
 import { createFanout } from "../lib/fanout/fanout.ts";
 import { createFeed, type Entry, type Feed } from "../lib/feed/feed.ts";
-import { type CreateEngine, createMember } from "../lib/feed/member.ts";
+import { createGroup, createSoloGroup, type Group } from "../lib/feed/group.ts";
+import type { CreateEngine } from "../lib/feed/member.ts";
 import { createOwner } from "../lib/feed/owner.ts";
 import type { HubSpec } from "../lib/feed/spec.ts";
 import type { Log } from "../lib/log.ts";
@@ -23,6 +26,7 @@ import { createWheel } from "../lib/wheel.ts";
 import type { HubProtocol, Raw } from "../lib/wire/hub.ts";
 import { jsonProtocol } from "../lib/wire/json.ts";
 import { messagepackProtocol } from "../lib/wire/messagepack.ts";
+import { type Cluster, createCluster } from "./cluster.ts";
 import type { Config, HubConfig } from "./config.ts";
 import type { Host } from "./host.ts";
 import { compileHubs } from "./spec.ts";
@@ -33,15 +37,23 @@ const STABLE_MS = 5_000;
 /** Verdicts of an origin that are kept. */
 const ACCESS_ENTRIES = 100_000;
 
+/** Credentials of which the other isolates are asked at one time, while the origin is away. */
+const RECALLS_IN_FLIGHT = 1_000;
+
 export interface Built {
   readonly context: Context;
   /** By the hub's path in lower case. */
   readonly gateways: ReadonlyMap<string, Gateway>;
   /** Who may watch, by the hub's path as it is declared. */
   readonly admissions: ReadonlyMap<string, Admission>;
+  /** Whether it owns the feeds is for others to say; `undefined` when it is alone. */
+  readonly group: Group | undefined;
+  /** What joins it to other machines, where that is configured. */
+  readonly cluster: Cluster | undefined;
 }
 
-export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built {
+/** @param bus where it meets the others, when it is not alone */
+export function build(config: Config, host: Pick<Host, "dial">, log: Log, bus?: Bus): Built {
   const { limits, heartbeatMs } = config;
   const clock = systemClock;
   const random = Math.random;
@@ -49,6 +61,12 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
   const wheel = createWheel(clock);
   const fanout = createFanout({ clock, stats, limits });
   const budget = createHistoryBudget(limits.historyBytes);
+  const maxCalls = config.upstream.callsInFlight;
+  const group = bus && createGroup({ bus, budget, maxCalls, clock, stats });
+  const { join } = group ?? createSoloGroup(budget);
+  const cluster =
+    config.cluster &&
+    createCluster(config.cluster, { maxCalls, budget, clock, random, stats, log });
   const sessions = createSessions({
     maxConnections: limits.connections,
     connectsPerSecond: limits.connectsPerSecond,
@@ -58,7 +76,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
 
   function createHub(spec: HubSpec, hub: HubConfig, onEnded: (entry: Entry) => void): Hub {
     const feed = <R extends Raw>(protocol: HubProtocol<R>, onDemand: boolean): Feed<R> => {
-      const createEngine: CreateEngine<R> = (table, sequence) =>
+      const createOwn: CreateEngine<R> = (table, sequence) =>
         createOwner(spec, table, {
           createSource: (listener) => createSignalRSource(sourceOptions(hub, protocol), listener),
           onDemand,
@@ -68,7 +86,9 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
           stats,
           log,
         });
-      const { connect } = createMember(createEngine, budget);
+      const createEngine =
+        cluster?.share({ spec, protocol: protocol.name, onDemand }, createOwn) ?? createOwn;
+      const { connect } = join(spec, protocol.name, createEngine);
       return createFeed(spec, { createLine: connect, onEnded, fanout, clock, stats });
     };
     return { spec, json: feed(jsonProtocol, false), messagepack: feed(messagepackProtocol, true) };
@@ -117,17 +137,28 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
         ([path, spec]) => createHub(spec, config.hubs[path] as HubConfig, onEnded), // a spec was made of each
       ),
   });
-  const context = { relay, sessions, stats, log, clock, wheel, random, limits, heartbeatMs };
+  const context: Context = {
+    relay,
+    sessions,
+    stats,
+    log,
+    clock,
+    wheel,
+    random,
+    limits,
+    heartbeatMs,
+    compression: config.sse.compression,
+  };
 
   const tokens = createTokens({
     secret: config.secret ?? crypto.getRandomValues(new Uint8Array(32)),
-    owner: createEpoch(random),
+    owner: bus?.id ?? createEpoch(random),
     now: clock.now,
   });
   const admissions = new Map<string, Admission>();
   const gateways = new Map<string, Gateway>();
   for (const [path, hub] of Object.entries(config.hubs)) {
-    const admission = createHubAdmission(hub);
+    const admission = createHubAdmission(path, hub);
     admissions.set(path, admission);
     const options = { ...transportOptions(), clock, stats, log, maxQueueBytes: limits.queueBytes };
     gateways.set(
@@ -146,15 +177,30 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log): Built
         },
         transports: hub.transports,
         stateful: hub.statefulReconnect,
+        bus,
       }),
     );
     if (hub.access === "public") log.info({ hub: path }, "everybody may watch: access is public");
   }
-  return { context, gateways, admissions };
+  return { context, gateways, admissions, group, cluster };
 
-  function createHubAdmission(hub: HubConfig): Admission {
+  function createHubAdmission(path: string, hub: HubConfig): Admission {
     if (hub.access === "public") return openAdmission;
+    const others =
+      bus &&
+      createRequests<string, number>(channelOf(bus, `access ${path}`), {
+        clock,
+        maxInFlight: RECALLS_IN_FLIGHT,
+        answer(_, key) {
+          const acceptedAt = access.acceptedAt(key);
+          return acceptedAt === undefined ? undefined : Promise.resolve(acceptedAt);
+        },
+      });
+    const refusals = bus && channelOf<string>(bus, `refused ${path}`);
+    refusals?.listen((_, key) => access.forget(key));
     const access = createAccess({
+      recall: async (key) => others?.ask(undefined, key).catch(() => undefined),
+      onRefused: (key) => refusals?.post(key),
       url: hub.origin,
       fetch,
       clock,

@@ -12,6 +12,8 @@ const ms = (fallback: number, min = 0, max = 86_400_000) =>
 const count = (fallback: number, min: number, max: number) =>
   z.int().min(min).max(max).default(fallback);
 
+const natsUrl = z.string().regex(/^(nats|tls):\/\/[^\s,/]+$/, "must be a nats:// or tls:// URL");
+
 const call = z.strictObject({
   /** The hub's method. */
   method: z.string().min(1),
@@ -187,6 +189,27 @@ const config = z.strictObject({
       closeTimeoutMs: ms(5_000, 0),
     })
     .prefault({}),
+  /** Shares the connections to the origins with the relays of other machines. */
+  cluster: z
+    .strictObject({
+      /** Servers of NATS, such as `nats://host:4222`. `KERYX_NATS` goes before it. */
+      nats: z.union([natsUrl, z.array(natsUrl).min(1)]),
+      /** Relays of one name are one cluster; it begins the names of all that is stored. */
+      name: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,32}$/, "must be 1 to 32 letters, digits, - or _")
+        .default("keryx"),
+      /** How long the owner of a feed may be silent before another machine takes over. */
+      leaseMs: ms(1_500, 300, 60_000),
+      /** What a feed's log keeps, for machines that were away, bytes. */
+      logBytes: count(268_435_456, 1_048_576, 1_099_511_627_776),
+      /** Servers that store each log. */
+      replicas: count(1, 1, 5),
+      user: z.string().optional(),
+      password: z.string().optional(),
+      token: z.string().optional(),
+    })
+    .optional(),
   upstream: z
     .strictObject({
       keepAliveMs: ms(15_000, 100, 30_000),
@@ -235,7 +258,8 @@ export function parseConfig(input: unknown): Config {
 
 /**
  * Reads the configuration that the environment names: `KERYX_CONFIG` a file, or `KERYX_ORIGIN` the
- * URL of one hub; `PORT`, `HOST`, `KERYX_WORKERS` and `KERYX_SECRET` go before what it says.
+ * URL of one hub; `PORT`, `HOST`, `KERYX_WORKERS`, `KERYX_NATS` and `KERYX_SECRET` go before what it
+ * says. `NATS_USER`, `NATS_PASSWORD` and `NATS_TOKEN` are credentials of the cluster's servers.
  * @param fallback used when neither is set
  * @throws {ConfigError}
  */
@@ -243,7 +267,8 @@ export async function loadConfig(
   host: Pick<Host, "env" | "workingDirectory" | "readFile">,
   fallback?: ConfigInput,
 ): Promise<Config> {
-  const { KERYX_CONFIG, KERYX_ORIGIN, KERYX_WORKERS, KERYX_SECRET, PORT, HOST } = host.env;
+  const { KERYX_CONFIG, KERYX_ORIGIN, KERYX_WORKERS, KERYX_NATS, KERYX_SECRET, PORT, HOST } =
+    host.env;
   let input: unknown = fallback;
   if (KERYX_CONFIG) input = await readConfigFile(host, KERYX_CONFIG);
   else if (KERYX_ORIGIN) input = { hubs: { [hubPath(KERYX_ORIGIN)]: { origin: KERYX_ORIGIN } } };
@@ -258,7 +283,24 @@ export async function loadConfig(
     ...(HOST ? { host: HOST } : {}),
     ...(KERYX_WORKERS ? { workers: readCount(KERYX_WORKERS) } : {}),
     ...(KERYX_SECRET ? { secret: KERYX_SECRET } : {}),
+    ...readCluster((input as ConfigInput).cluster, KERYX_NATS, host.env),
   });
+}
+
+/** @param servers URLs of NATS with commas between them, which go before those in the file */
+function readCluster(
+  cluster: ConfigInput["cluster"],
+  servers: string | undefined,
+  { NATS_USER, NATS_PASSWORD, NATS_TOKEN }: Host["env"],
+): Pick<ConfigInput, "cluster"> {
+  const nats = servers ? servers.split(",") : cluster?.nats;
+  if (nats === undefined) return { cluster };
+  const credentials = {
+    ...(NATS_USER ? { user: NATS_USER } : {}),
+    ...(NATS_PASSWORD ? { password: NATS_PASSWORD } : {}),
+    ...(NATS_TOKEN ? { token: NATS_TOKEN } : {}),
+  };
+  return { cluster: { ...cluster, nats, ...credentials } };
 }
 
 /** @returns what is no whole number as it is, so that it is refused as that */

@@ -13,6 +13,26 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
+/** One end of the line between an isolate and the one that has started it: in order, without losses. */
+export interface Port {
+  /** @param message whatever the structured clone algorithm takes */
+  post(message: unknown): void;
+  listen(listener: (message: unknown) => void): void;
+}
+
+/** An isolate that was started here. */
+export interface Isolate {
+  post(message: unknown): void;
+  /** Ends it at once. */
+  terminate(): void;
+}
+
+export type StartIsolate = (listener: {
+  message(message: unknown): void;
+  /** It has ended by itself. Deno tells of errors only. */
+  exited(reason: string): void;
+}) => Isolate;
+
 export interface Host {
   readonly runtime: "bun" | "deno" | "node";
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -20,10 +40,25 @@ export interface Host {
   readonly args: readonly string[];
   /** What relative paths are relative to. */
   readonly workingDirectory: URL;
-  /** @param port 0 for any that is free */
+  /** Threads that the machine runs at once. */
+  readonly cores: number;
+  /** To the one that has started this isolate; the first one of a process has none. */
+  readonly parent: Port | undefined;
+  /**
+   * Starts this program, with the same arguments, in an isolate of its own.
+   * @throws Error when this version of the runtime cannot let isolates share a port
+   */
+  readonly startIsolate: StartIsolate;
+  /** Whether `terminate` ends an isolate that is busy for good, too. */
+  readonly endsBusyIsolates: boolean;
+  /**
+   * @param port 0 for any that is free
+   * @param shared whether others that share it, too, may listen on the same port
+   */
   serve(options: {
     readonly port: number;
     readonly hostname: string;
+    readonly shared?: boolean;
     fetch: Fetch;
   }): Promise<Listening>;
   readonly dial: Dial;

@@ -1,6 +1,6 @@
 /** The relay's counters in Prometheus' text format. They are plain numbers, read when asked for. */
 
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Obstacle, Sessions, Transport } from "../lib/downstream/sessions.ts";
 import type { Histogram as Buckets } from "../lib/histogram.ts";
 import type { Relay } from "../lib/relay.ts";
@@ -54,6 +54,40 @@ const TRANSPORTS: readonly Transport[] = [
 ];
 
 const OBSTACLES: readonly Obstacle[] = ["draining", "full", "rate"];
+
+/** What there is to read. */
+export interface Exposition {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
+/** The metrics of one isolate, as plain data. */
+export type Sample = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
+
+/**
+ * The metrics of all isolates of a process, in one text. Each series keeps the label `isolate`, for
+ * Prometheus to add up: a sum that is made here would fall when an isolate has died or is silent, and
+ * `rate` would take what the others have counted for new.
+ * @param process what no isolate knows alone
+ */
+export function mergeMetrics(
+  samples: readonly Sample[],
+  process: { readonly isolates: number; readonly silent: number; readonly restarts: number },
+): Promise<string> {
+  const registry = AggregatorRegistry.aggregate([...samples]);
+  const registers = [registry];
+  new Gauge({ name: "keryx_isolates", help: "Isolates of the process", registers }).set(
+    process.isolates,
+  );
+  const help = "Isolates that did not tell their metrics in time: they are not among these";
+  new Gauge({ name: "keryx_isolates_silent", help, registers }).set(process.silent);
+  new Counter({
+    name: "keryx_isolate_restarts_total",
+    help: "Isolates that were started in the place of one that had died",
+    registers,
+  }).inc(process.restarts);
+  return registry.metrics();
+}
 
 export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): Registry {
   const registry = new Registry();

@@ -1,22 +1,23 @@
 /** The program: from a runtime and its environment to a relay that serves, until it is told to stop. */
 
 import { type Logger, pino, stdTimeFunctions } from "pino";
-import type { Context } from "../lib/downstream/context.ts";
+import { systemClock } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
-import { createApp } from "./app.ts";
+import { createEpoch } from "../lib/topic/position.ts";
 import { build } from "./build.ts";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { startDemo } from "./demo/demo.ts";
-import type { Host, Listening } from "./host.ts";
+import type { Host } from "./host.ts";
+import { runIsolate } from "./isolate.ts";
 import { createMetrics } from "./metrics.ts";
-import { pageRoutes } from "./routes/page.ts";
-
-/** Sockets that were told to close get this long, ms, before the process ends. */
-const CLOSE_GRACE_MS = 500;
+import { answerPlan } from "./plan/print.ts";
+import { createService, isDevelopment } from "./service.ts";
+import { createSupervisor } from "./supervisor.ts";
 
 /**
  * Runs the relay. With the argument `--dev` it shows the demo board at `/`, and when no hub is
- * configured it starts an embedded origin of its own. With `--origin` it is that origin alone.
+ * configured it starts an embedded origin of its own. With `--origin` it is that origin alone. With
+ * `--plan` and numbers it reckons what they need, and is done.
  */
 export async function run(host: Host): Promise<void> {
   const log = pino({
@@ -34,57 +35,111 @@ export async function run(host: Host): Promise<void> {
 }
 
 async function start(host: Host, log: Logger): Promise<void> {
+  const [mode, ...options] = host.args;
+  if (mode === "--plan") return console.log(answerPlan(options));
   if (host.args.includes("--origin")) {
     const origin = await startDemo(host, log);
     host.onSignal(() => void origin.stop().then(() => host.exit(0)));
     return;
   }
-  const isDev = host.args.includes("--dev");
+  if (host.parent) return runIsolate(host, host.parent, log);
   const isConfigured = Boolean(host.env.KERYX_CONFIG || host.env.KERYX_ORIGIN);
-  const demo = isDev && !isConfigured ? await startDemo(host, log) : undefined;
+  const demo = isDevelopment(host) && !isConfigured ? await startDemo(host, log) : undefined;
   const config = await loadConfig(host, demo?.config);
-  const { context, gateways, admissions } = build(config, host, log);
-  const app = createApp({
-    context,
-    metrics: createMetrics(context.stats, context.sessions, context.relay),
-    gateways,
-    admissions,
-    origins: isDev
-      ? [...config.origins, "http://localhost:*", "http://127.0.0.1:*"]
-      : config.origins,
-    page: isDev ? pageRoutes(host) : undefined,
-  });
-  context.relay.start();
-  const listening = await host.serve({
-    port: config.port,
-    hostname: config.host,
-    fetch: (request, bindings) => app.fetch(request, bindings),
-  });
-  const url = `http://localhost:${listening.port}`;
-  log.info({ url, runtime: host.runtime, hubs: Object.keys(config.hubs) }, "keryx is listening");
+  const isolates = config.workers === "auto" ? host.cores : config.workers;
+  const relay =
+    isolates > 1
+      ? await startIsolates(host, { config, isolates, log })
+      : await startAlone(host, config, log);
+  const url = `http://localhost:${relay.port}`;
+  const { runtime } = host;
+  log.info({ url, runtime, isolates, hubs: Object.keys(config.hubs) }, "keryx is listening");
 
   let stopping = false;
-  host.onSignal(() => {
+  async function stop(code: number): Promise<void> {
     if (stopping) return host.exit(1); // whoever asks twice does not want to wait
     stopping = true;
-    void stop(context, config, listening, log)
-      .then(() => demo?.stop())
-      .then(() => host.exit(0));
+    await relay.stop();
+    log.info({}, "stopped");
+    await demo?.stop();
+    host.exit(code);
+  }
+  host.onSignal(() => void stop(0));
+  void relay.broken?.then(() => {
+    log.fatal("an isolate hangs, and this runtime cannot end it");
+    if (!stopping) return stop(1);
   });
 }
 
-/** Everybody is sent away, each at a time of its own, before the door closes. */
-async function stop(
-  { relay, sessions, wheel, clock }: Context,
-  config: Config,
-  listening: Listening,
-  log: Logger,
-): Promise<void> {
-  log.info({ clients: sessions.size }, "draining");
-  await sessions.drain(config.drainMs);
-  wheel.stop();
-  await relay.stop();
-  await new Promise<void>((resolve) => clock.after(CLOSE_GRACE_MS, resolve));
+/** A relay that listens. */
+interface Running {
+  readonly port: number;
+  /** It cannot go on. Never, when it is absent. */
+  readonly broken?: Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function startAlone(host: Host, config: Config, log: Logger): Promise<Running> {
+  const built = build(config, host, log);
+  const { stats, sessions, relay } = built.context;
+  const metrics = createMetrics(stats, sessions, relay);
+  const service = createService({ host, config, log, built, metrics });
+  relay.start();
+  return {
+    port: await service.open(),
+    async stop() {
+      await service.drain();
+      await service.close();
+    },
+  };
+}
+
+/** Several isolates that share a port; this one serves nobody, and watches over them. */
+async function startIsolates(
+  host: Host,
+  options: {
+    readonly config: Config;
+    readonly isolates: number;
+    readonly log: Logger;
+  },
+): Promise<Running> {
+  const { config, isolates, log } = options;
+  const port = await findPort(host, config);
+  const supervisor = createSupervisor({
+    count: isolates,
+    brief: {
+      bus: `keryx ${createEpoch(Math.random)}`,
+      port,
+      secret: config.secret ?? createSecret(),
+      config: isPlain(config) ? config : undefined,
+    },
+    startIsolate: host.startIsolate,
+    endsBusyIsolates: host.endsBusyIsolates,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  await supervisor.ready;
+  return { port, broken: supervisor.broken, stop: supervisor.stop };
+}
+
+/**
+ * Listens for a moment without sharing: this finds a free port when any will do, and whether another
+ * process has taken it, with which the isolates would share it without a word.
+ */
+async function findPort(host: Host, { port, host: hostname }: Config): Promise<number> {
+  const fetch = () => new Response(null, { status: 503 });
+  const listening = await host.serve({ port, hostname, fetch });
   await listening.stop();
-  log.info({}, "stopped");
+  return listening.port;
+}
+
+/** Whether it can be handed to another isolate. */
+function isPlain({ hubs }: Config): boolean {
+  return Object.values(hubs).every(({ accessToken }) => typeof accessToken !== "function");
+}
+
+function createSecret(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -3,7 +3,7 @@
 import { pathToFileURL } from "node:url";
 import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Dial, Frame, Socket, SocketHandler } from "../../lib/socket.ts";
-import type { Bindings, Fetch, Host, Listening } from "../host.ts";
+import type { Bindings, Fetch, Host, Isolate, Listening, Port, StartIsolate } from "../host.ts";
 import { run } from "../run.ts";
 
 /** Rides on each server socket. */
@@ -24,6 +24,10 @@ const host: Host = {
   env: process.env,
   args: process.argv.slice(2),
   workingDirectory: pathToFileURL(`${process.cwd()}/`),
+  cores: navigator.hardwareConcurrency,
+  parent: Bun.isMainThread ? undefined : createPort(),
+  startIsolate,
+  endsBusyIsolates: true,
   serve,
   dial,
   readFile: (file) => Bun.file(file).text(),
@@ -35,14 +39,39 @@ const host: Host = {
   exit: (code) => process.exit(code),
 };
 
+declare const self: Worker; // of a worker, which has the same two ends
+
+function createPort(): Port {
+  return {
+    post: (message) => self.postMessage(message),
+    listen(listener) {
+      self.onmessage = ({ data }) => listener(data);
+    },
+  };
+}
+
+function startIsolate({ message, exited }: Parameters<StartIsolate>[0]): Isolate {
+  const worker = new Worker(import.meta.url, { argv: process.argv.slice(2) });
+  let reason: string | undefined;
+  worker.onmessage = ({ data }) => message(data);
+  // A close follows, also when it was terminated.
+  worker.addEventListener("error", ({ message }) => {
+    reason = message;
+  });
+  worker.addEventListener("close", ({ code }) => exited(reason ?? `it exited with code ${code}`));
+  return { post: (message) => worker.postMessage(message), terminate: () => worker.terminate() };
+}
+
 async function serve(options: {
   readonly port: number;
   readonly hostname: string;
+  readonly shared?: boolean;
   fetch: Fetch;
 }): Promise<Listening> {
   const server = Bun.serve<Data>({
     port: options.port,
     hostname: options.hostname,
+    reusePort: options.shared === true,
     idleTimeout: 0, // a quiet event stream is not idle; heartbeats find who has gone
     fetch(request, server) {
       const bindings: Bindings = {

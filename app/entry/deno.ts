@@ -3,7 +3,7 @@
 import { stripTypeScriptTypes } from "node:module";
 import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Frame, Socket, SocketHandler } from "../../lib/socket.ts";
-import type { Bindings, Fetch, Host, Listening } from "../host.ts";
+import type { Bindings, Fetch, Host, Isolate, Listening, Port, StartIsolate } from "../host.ts";
 import { run } from "../run.ts";
 
 const host: Host = {
@@ -11,6 +11,10 @@ const host: Host = {
   env: Deno.env.toObject(),
   args: Deno.args,
   workingDirectory: new URL(`file://${Deno.cwd()}/`),
+  cores: navigator.hardwareConcurrency,
+  parent: "DedicatedWorkerGlobalScope" in globalThis ? createPort() : undefined,
+  startIsolate,
+  endsBusyIsolates: false, // https://github.com/denoland/deno/pull/35657
   serve,
   dial: (url, { headers, signal, accept }) =>
     new Promise((resolve, reject) => {
@@ -26,9 +30,40 @@ const host: Host = {
   exit: (code) => Deno.exit(code),
 };
 
+/** What its types leave out. */
+declare class Worker {
+  constructor(url: string, options: { readonly type: "module" });
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  onerror: ((event: { readonly message: string; preventDefault(): void }) => void) | null;
+  postMessage(message: unknown): void;
+  terminate(): void;
+}
+declare const self: Worker; // of a worker, which has the same two ends
+
+function createPort(): Port {
+  return {
+    post: (message) => self.postMessage(message),
+    listen(listener) {
+      self.onmessage = ({ data }) => listener(data);
+    },
+  };
+}
+
+/** A worker has the permissions of who starts it. */
+function startIsolate({ message, exited }: Parameters<StartIsolate>[0]): Isolate {
+  const worker = new Worker(import.meta.url, { type: "module" });
+  worker.onmessage = ({ data }) => message(data);
+  worker.onerror = (event) => {
+    event.preventDefault(); // it would end this one, too
+    exited(event.message);
+  };
+  return { post: (message) => worker.postMessage(message), terminate: () => worker.terminate() };
+}
+
 function serve(options: {
   readonly port: number;
   readonly hostname: string;
+  readonly shared?: boolean;
   fetch: Fetch;
 }): Promise<Listening> {
   return new Promise((resolve) => {
@@ -37,6 +72,7 @@ function serve(options: {
       {
         port: options.port,
         hostname: options.hostname,
+        reusePort: options.shared === true, // wants "unstable": ["net"] in deno.json
         signal: ending.signal, // cuts what is open, which shutdown() would wait for
         onListen: ({ port }) =>
           resolve({

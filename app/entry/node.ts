@@ -4,14 +4,16 @@ import { readFile } from "node:fs/promises";
 import { type Server as HttpServer, type IncomingMessage, ServerResponse } from "node:http";
 import { stripTypeScriptTypes } from "node:module";
 import type { Socket as TcpSocket } from "node:net";
+import { availableParallelism } from "node:os";
 import { type Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
+import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { createAdaptorServer } from "@hono/node-server";
 import { type RawData, type Server, WebSocket, WebSocketServer } from "ws";
 import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Frame, Socket, SocketHandler, Upgrade } from "../../lib/socket.ts";
-import type { Fetch, Host, Listening } from "../host.ts";
+import type { Fetch, Host, Isolate, Listening, Port, StartIsolate } from "../host.ts";
 import { run } from "../run.ts";
 
 const host: Host = {
@@ -19,6 +21,10 @@ const host: Host = {
   env: process.env,
   args: process.argv.slice(2),
   workingDirectory: pathToFileURL(`${process.cwd()}/`),
+  cores: availableParallelism(),
+  parent: isMainThread || !parentPort ? undefined : createPort(parentPort),
+  startIsolate,
+  endsBusyIsolates: true,
   serve,
   dial: (url, { headers, signal, accept }) =>
     new Promise((resolve, reject) => {
@@ -56,12 +62,43 @@ const host: Host = {
   exit: (code) => process.exit(code),
 };
 
+function createPort(port: NonNullable<typeof parentPort>): Port {
+  return {
+    post: (message) => port.postMessage(message),
+    listen: (listener) => void port.on("message", listener),
+  };
+}
+
+/** The first Node whose servers can share a port. */
+const SHARING_NODE = [23, 1] as const;
+
+function startIsolate({ message, exited }: Parameters<StartIsolate>[0]): Isolate {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major < SHARING_NODE[0] || (major === SHARING_NODE[0] && minor < SHARING_NODE[1])) {
+    const { version } = process;
+    throw new Error(`Node ${version} cannot run workers: they need ${SHARING_NODE.join(".")}`);
+  }
+  const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+  let reason: string | undefined;
+  worker.on("message", message);
+  // An exit follows, also when it was terminated.
+  worker.on("error", (error) => {
+    reason = String(error);
+  });
+  worker.on("exit", (code) => exited(reason ?? `it exited with code ${code}`));
+  return {
+    post: (message) => worker.postMessage(message),
+    terminate: () => void worker.terminate(),
+  };
+}
+
 /** Bun and Deno ping an idle socket by themselves; here it is one timer for all, ms. */
 const PING_MS = 60_000;
 
 function serve(options: {
   readonly port: number;
   readonly hostname: string;
+  readonly shared?: boolean;
   fetch: Fetch;
 }): Promise<Listening> {
   const server = createAdaptorServer({
@@ -87,10 +124,11 @@ function serve(options: {
   }, PING_MS);
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options.port, options.hostname, () => {
+    const { port, hostname, shared = false } = options;
+    server.listen({ port, host: hostname, reusePort: shared }, () => {
       const address = server.address();
       resolve({
-        port: typeof address === "object" && address ? address.port : options.port,
+        port: typeof address === "object" && address ? address.port : port,
         async stop() {
           clearInterval(pings);
           for (const ws of sockets.clients) ws.terminate();

@@ -43,6 +43,13 @@ export type Verdict =
 export interface Access {
   /** What the origin says of a client, at most `ttlMs` ago. Never rejects. */
   judge(credentials: Credentials): Promise<Verdict>;
+  /**
+   * When the origin has accepted a credential last, Unix ms; `undefined` when that is not known here.
+   * @param key as `recall` was given it
+   */
+  acceptedAt(key: string): number | undefined;
+  /** Another isolate was told that the origin refuses this credential now. @param key as above */
+  forget(key: string): void;
 }
 
 /** The limits have no defaults here: the configuration has them. */
@@ -61,6 +68,14 @@ export interface AccessOptions {
   readonly maxEntries: number;
   /** The origin must have answered within this, ms. */
   readonly timeoutMs: number;
+  /**
+   * Asked while the origin is away: what other isolates' `acceptedAt` says. A client that comes back
+   * may come to another one than before. MUST NOT reject.
+   * @param key the hash of a credential
+   */
+  recall?(key: string): Promise<number | undefined>;
+  /** The origin has refused a credential, which others are to `forget`. @param key as above */
+  onRefused?(key: string): void;
 }
 
 const MAX_REFUSAL_MS = 5000;
@@ -120,9 +135,13 @@ export function createAccess(options: AccessOptions): Access {
         return { verdict, heldMs: Math.min(ttlMs, leftMs) };
       case "refused":
         acceptances.delete(key);
+        options.onRefused?.(key);
         return { verdict, heldMs: Math.min(ttlMs, MAX_REFUSAL_MS) };
       case "unavailable": {
-        const graceMs = (acceptances.get(key) ?? Number.NEGATIVE_INFINITY) + GRACE_MS - askedAt;
+        const acceptedAt = acceptances.get(key) ?? (await options.recall?.(key));
+        if (acceptedAt === undefined) return { verdict, heldMs: 0 };
+        keep(acceptances, key, acceptedAt);
+        const graceMs = acceptedAt + GRACE_MS - askedAt;
         if (Math.min(graceMs, leftMs) <= 0) return { verdict, heldMs: 0 };
         const heldMs = Math.min(ttlMs, leftMs, MAX_REFUSAL_MS);
         return { verdict: { type: "accepted" }, heldMs };
@@ -159,6 +178,8 @@ export function createAccess(options: AccessOptions): Access {
       const known = entries.get(key);
       return (known && clock.now() < known.until ? known : start(key, question)).verdict;
     },
+    acceptedAt: (key) => acceptances.get(key),
+    forget: (key) => void acceptances.delete(key),
   };
 }
 

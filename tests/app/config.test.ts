@@ -94,6 +94,8 @@ describe("a configuration", () => {
     ["limits.messageBytes", { hubs: HUBS, limits: { messageBytes: 1 } }],
     ["upstream.joinsInFlight", { hubs: HUBS, upstream: { joinsInFlight: 0 } }],
     ["secret", { hubs: HUBS, secret: "short" }],
+    ["workers", { hubs: HUBS, workers: 0 }],
+    ["workers", { hubs: HUBS, workers: "all" }],
   ])("that is wrong in %s says so", (field, input) => {
     expect(() => parseConfig(input)).toThrow(ConfigError);
     expect(() => parseConfig(input)).toThrow(`\n  ${field}: `);
@@ -181,17 +183,22 @@ describe("the environment", () => {
     expect((await load({}, fallback)).port).toBe(5);
   });
 
-  test("goes before the file with its port, its address and its secret", async () => {
-    const env = { PORT: "0", HOST: "::", KERYX_SECRET: "sixteen letters." };
+  test("goes before the file with its port, its address, its workers and its secret", async () => {
+    const KERYX_SECRET = "sixteen letters.";
+    const env = { PORT: "0", HOST: "::", KERYX_WORKERS: "3", KERYX_SECRET };
     expect(await load({ KERYX_CONFIG: "keryx.json", ...env })).toMatchObject({
       port: 0,
       host: "::",
+      workers: 3,
       secret: "sixteen letters.",
     });
     expect(await load({ KERYX_CONFIG: "keryx.json", PORT: "", HOST: "" })).toMatchObject({
       port: 1234,
       host: "127.0.0.1",
+      workers: 1,
     });
+    const auto = { KERYX_CONFIG: "keryx.json", KERYX_WORKERS: "auto" };
+    expect(await load(auto)).toMatchObject({ workers: "auto" });
   });
 
   test.each<[env: Record<string, string>, message: string]>([
@@ -204,6 +211,12 @@ describe("the environment", () => {
     [{ KERYX_CONFIG: "keryx.json", PORT: "http" }, "\n  port: "],
     [{ KERYX_CONFIG: "keryx.json", PORT: "-1" }, "\n  port: "],
     [{ KERYX_CONFIG: "keryx.json", PORT: "99999" }, "\n  port: "],
+    [
+      { KERYX_CONFIG: "keryx.json", KERYX_WORKERS: "two" },
+      "\n  workers: must be 1 to 256, or auto",
+    ],
+    [{ KERYX_CONFIG: "keryx.json", KERYX_WORKERS: "0" }, "\n  workers: "],
+    [{ KERYX_CONFIG: "keryx.json", KERYX_WORKERS: "1000" }, "\n  workers: "],
   ])("of %j is refused", async (env, message) => {
     const failed = load(env);
     await expect(failed).rejects.toThrow(ConfigError);

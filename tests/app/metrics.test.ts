@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createMetrics } from "../../app/metrics.ts";
+import { createMetrics, mergeMetrics } from "../../app/metrics.ts";
 import { createSetting } from "../support/context.ts";
 
 test("the dwell time is a histogram in seconds, each bucket with those below it", async () => {
@@ -41,4 +41,35 @@ test("the dwell time is a whole histogram before anything was counted", async ()
   const metrics = createMetrics(stats, context.sessions, context.relay);
   const text = await metrics.getSingleMetricAsString("keryx_edge_dwell_seconds");
   expect(text).toMatch(/_bucket\{le="\+Inf"\} 0\n.*_sum 0\n.*_count 0$/);
+});
+
+test("the metrics of several isolates are one text, in which each has series of its own", async () => {
+  const samples = ["1", "2"].map((isolate, i) => {
+    const { context, stats } = createSetting({});
+    stats.publications = 3 + i;
+    stats.dwell.observe(i, 7);
+    const registry = createMetrics(stats, context.sessions, context.relay);
+    registry.setDefaultLabels({ isolate });
+    return registry.getMetricsAsJSON();
+  });
+  const text = await mergeMetrics(structuredClone(await Promise.all(samples)), {
+    isolates: 3,
+    silent: 1,
+    restarts: 2,
+  });
+  expect(text).toContain(
+    [
+      "# TYPE keryx_publications_total counter",
+      'keryx_publications_total{isolate="1"} 3',
+      'keryx_publications_total{isolate="2"} 4',
+      "",
+    ].join("\n"),
+  );
+  expect(text).toContain('keryx_clients{transport="sse",isolate="2"} 0\n');
+  expect(text).toContain('keryx_edge_dwell_seconds_bucket{le="0.0001",isolate="1"} 7\n');
+  expect(text).toContain('keryx_edge_dwell_seconds_count{isolate="2"} 7\n');
+  expect(text).toContain("\nkeryx_isolates 3\n");
+  expect(text).toContain("\nkeryx_isolates_silent 1\n");
+  expect(text).toContain("\nkeryx_isolate_restarts_total 2\n");
+  expect(text.match(/^# HELP keryx_clients /gm)).toHaveLength(1);
 });

@@ -4,6 +4,7 @@ import { demoConfig } from "../../app/demo/config.ts";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
 import { readMetric } from "../support/metrics.ts";
+import type { Runtime } from "../support/runtimes.ts";
 import { connectHub, openRawHub } from "../support/signalr-client.ts";
 import { runProgram } from "../support/spawn.ts";
 import { startRelay, startWith, withConfig } from "../support/spawned-relay.ts";
@@ -11,6 +12,11 @@ import { openSse } from "../support/sse-client.ts";
 import { openWs } from "../support/ws-client.ts";
 import { brief } from "./reading.ts";
 import type { StagedTest } from "./stage.ts";
+
+/** With one isolate, for limits that each of several has. */
+function alone(runtime: Runtime): Runtime {
+  return { ...runtime, env: {} };
+}
 
 /** What an operator sees. */
 export function operation(test: StagedTest): void {
@@ -96,7 +102,7 @@ export function operation(test: StagedTest): void {
 
   test("an EventSource that finds no room comes back by itself", async ({ runtime, origin }) => {
     const config = demoConfig(origin.hub);
-    const relay = await startRelay(runtime, { ...config, limits: { connections: 1 } });
+    const relay = await startRelay(alone(runtime), { ...config, limits: { connections: 1 } });
     onTestFinished(() => void relay.program.kill());
     const socket = await openWs(`${relay.url}/ws`);
     const source = new EventSource(`${relay.url}/sse?topic=match/1`);
@@ -138,7 +144,8 @@ export function operation(test: StagedTest): void {
 
   test("a bound that is reached is told, with a time to come back", async ({ runtime, origin }) => {
     const config = demoConfig(origin.hub);
-    const relay = await startRelay(runtime, { ...config, limits: { connections: 2, topics: 1 } });
+    const limits = { connections: 2, topics: 1 };
+    const relay = await startRelay(alone(runtime), { ...config, limits });
     onTestFinished(() => void relay.program.kill());
     const socket = await openWs(`${relay.url}/ws`);
     await socket.subscribe("match/1");
@@ -191,8 +198,9 @@ export function operation(test: StagedTest): void {
     expect(ofType("gauge")).toEqual(
       expect.arrayContaining(["keryx_clients", "keryx_upstream_connections", "keryx_topics"]),
     );
-    expect(text).toMatch(/^keryx_upstream_connects_total [1-9]\d*$/m);
-    expect(text).toMatch(/^keryx_refusals_total [1-9]\d*$/m);
+    for (const name of ["keryx_upstream_connects_total", "keryx_refusals_total"]) {
+      expect(await readMetric(relay.url, name)).toBeGreaterThan(0);
+    }
   });
 
   test("it is alive, and shows nothing that nobody asked for", async ({ relay }) => {

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
+import { readMetric, readSeries } from "../support/metrics.ts";
 import { connectHub, pushesOf } from "../support/signalr-client.ts";
 import { openSse } from "../support/sse-client.ts";
 import { openWs } from "../support/ws-client.ts";
@@ -52,19 +53,19 @@ export function sharing(test: StagedTest): void {
     const joinsTotal = before.joinsTotal + 1;
     const one = { connections: 1, connectionsTotal: 1, joins: { 1: 1 }, joinsTotal };
     expect(await origin.stats()).toMatchObject(one);
-    await shown(relay.url, [
-      'keryx_clients{transport="sse"} 5',
-      'keryx_clients{transport="websocket"} 5',
-      'keryx_clients{transport="signalr-websocket"} 5',
-      'keryx_topics{hub="/hubs/fragile",protocol="json"} 1',
-    ]);
+    for (const transport of ["sse", "websocket", "signalr-websocket"]) {
+      await shown(relay.url, "keryx_clients", { transport }, 5);
+    }
+    const topics = await readSeries(relay.url, "keryx_topics");
+    const shared = topics.filter(({ labels }) => labels.hub === "/hubs/fragile");
+    expect(Math.max(...shared.map(({ value }) => value))).toBe(1); // of each isolate that has it
 
     // While one is left, or the topic lingers, the origin hears nothing.
     for (const client of [...streams, ...sockets]) client.close();
     await Promise.all(hubs.map(({ client }) => client.stop()));
     const late = await openWs(`${relay.url}/ws`);
     await late.subscribe("fragile/1");
-    await shown(relay.url, ['keryx_clients{transport="sse"} 0']);
+    await shown(relay.url, "keryx_clients", { transport: "sse" }, 0);
     const { leavesTotal } = before;
     expect(await origin.stats()).toMatchObject({ ...one, leavesTotal });
     const since = Date.now();
@@ -101,16 +102,21 @@ export function sharing(test: StagedTest): void {
     const receipt = await connection.invoke("PlaceBet", bet);
     expect(receipt).toMatchObject({ accepted: false, price: expect.any(Number) });
     expect(await origin.stats()).toMatchObject({ connections: 2, joins: { 6: 1 } });
-    await shown(relay.url, ["keryx_private_connections 1"]);
+    await shown(relay.url, "keryx_private_connections", {}, 1);
     await connection.stop();
     await eventually(origin.stats, ({ connections }) => connections === 1);
   });
 }
 
-/** Waits until the relay's metrics have these lines: it notices only in a while who has gone. */
-async function shown(url: string, lines: readonly string[]): Promise<void> {
+/** Waits until a metric is this much: the relay notices only in a while who has gone. */
+async function shown(
+  url: string,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  count: number,
+): Promise<void> {
   await eventually(
-    async () => (await ask(url, "/metrics")).text.split("\n"),
-    (metrics) => lines.every((line) => metrics.includes(line)),
+    () => readMetric(url, name, labels),
+    (value) => value === count,
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { ask } from "../support/http.ts";
+import { readMetric } from "../support/metrics.ts";
 import { type Message, openWs } from "../support/ws-client.ts";
 import { FLOOD_BYTES, flood, run, sequences, streamOf } from "./reading.ts";
 import type { StagedTest } from "./stage.ts";
@@ -280,8 +280,7 @@ export function ws(test: StagedTest): void {
     for (const client of [stuck, reader]) await client.subscribe("note/torrent");
     stuck.pause();
     await flood(puppet, "torrent", reader.messages);
-    const { text } = await ask(relay.url, "/metrics");
-    expect(text).toMatch(/^keryx_slow_disconnects_total [1-9]/m);
+    expect(await readMetric(relay.url, "keryx_slow_disconnects_total")).toBeGreaterThan(0);
     stuck.resume();
     expect(await stuck.closed).toEqual({ code: 4508, reason: "Too slow" });
     const bytes = stuck.frames.reduce((sum, frame) => sum + frame.length, 0);

@@ -25,21 +25,16 @@ export interface Farewell {
 
 /** @returns once the subscription is open; rejects when it cannot be had */
 export async function visit(kind: Kind, url: string, match: number): Promise<Visit> {
-  const { separator, open, push, farewell } = SIGNS[kind];
+  const { open, push, farewell } = SIGNS[kind];
   const opened = createInbox<true>();
   const farewells = createInbox<Farewell>(FAREWELL_TIMEOUT_MS);
   let pushes = 0;
-  let rest = "";
-  const close = CONNECT[kind](url, match, {
-    receive(text) {
-      const messages = (rest + text).split(separator);
-      rest = messages.pop() ?? "";
-      for (const message of messages) {
-        const found = farewell.exec(message);
-        if (found) farewells.push({ at: performance.now(), retryMs: Number(found[1] ?? 0) });
-        else if (push.test(message)) pushes++;
-        else if (open.test(message)) opened.push(true);
-      }
+  const close = enter(kind, url, match, {
+    hear(message) {
+      const found = farewell.exec(message);
+      if (found) farewells.push({ at: performance.now(), retryMs: Number(found[1] ?? 0) });
+      else if (push.test(message)) pushes++;
+      else if (open.test(message)) opened.push(true);
     },
     end(reason) {
       for (const inbox of [opened, farewells]) inbox.end(`A client of ${kind} ended: ${reason}`);
@@ -57,9 +52,8 @@ export async function visit(kind: Kind, url: string, match: number): Promise<Vis
 
 const FAREWELL_TIMEOUT_MS = 60_000;
 
-/** How messages end, and what those that count look like. */
+/** What messages that count look like. */
 interface Signs {
-  readonly separator: string;
   readonly open: RegExp;
   readonly push: RegExp;
   /** With the wait, where the protocol tells one. */
@@ -68,23 +62,46 @@ interface Signs {
 
 const SIGNS: Readonly<Record<Kind, Signs>> = {
   sse: {
-    separator: "\n\n",
     open: /^event: keryx\.subscribed\n/,
     push: /^event: OddsChanged\n/,
     farewell: /^event: keryx\.drain\nretry: (\d+)\n/,
   },
   ws: {
-    separator: "\n",
     open: /^\{"type":"subscribed"/,
     push: /^\{"type":"publication"/,
     farewell: /^\{"type":"drain","retryMs":(\d+)\}$/,
   },
   signalr: {
-    separator: RECORD_SEPARATOR,
     open: /^\{"type":3,"invocationId":"join","result":null\}$/,
     push: /"target":"OddsChanged"/,
     farewell: /^\{"type":7,"allowReconnect":true\}$/,
   },
+};
+
+export interface Listener {
+  /** Takes one message: an event, a line, a record. */
+  hear(message: string): void;
+  /** @param reason for a person */
+  end(reason: string): void;
+}
+
+/** Connects a client, and subscribes it to a match. @returns ends it */
+export function enter(kind: Kind, url: string, match: number, listener: Listener): () => void {
+  let rest = "";
+  return CONNECT[kind](url, match, {
+    receive(text) {
+      const messages = (rest + text).split(SEPARATORS[kind]);
+      rest = messages.pop() ?? "";
+      for (const message of messages) listener.hear(message);
+    },
+    end: listener.end,
+  });
+}
+
+const SEPARATORS: Readonly<Record<Kind, string>> = {
+  sse: "\n\n",
+  ws: "\n",
+  signalr: RECORD_SEPARATOR,
 };
 
 interface Receiver {

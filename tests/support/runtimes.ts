@@ -8,6 +8,8 @@ export type RuntimeName = "bun" | "deno" | "node";
 
 export interface Runtime {
   readonly name: RuntimeName;
+  /** What configures every relay beside its own configuration, such as `KERYX_WORKERS`. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The command that starts the relay. */
   command(...args: readonly string[]): readonly string[];
 }

@@ -35,7 +35,7 @@ export async function startWith(
   ...args: readonly string[]
 ): Promise<SpawnedRelay> {
   const program = await startProgram(runtime.command(...args), {
-    env: { PORT: "0", HOST: "127.0.0.1", ...env },
+    env: { PORT: "0", HOST: "127.0.0.1", ...runtime.env, ...env },
     ready: LISTENING,
   });
   const url = `http://127.0.0.1:${program.ready[1]}`;

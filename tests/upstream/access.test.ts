@@ -27,7 +27,10 @@ type Origin = (asked: Asked) => Response | Promise<Response>;
 /** Access before a scripted origin. */
 function create(
   answer: Origin = negotiated,
-  options: { ttlMs?: number; maxEntries?: number } = {},
+  options: Pick<Parameters<typeof createAccess>[0], "recall" | "onRefused"> & {
+    ttlMs?: number;
+    maxEntries?: number;
+  } = {},
 ) {
   const clock = createManualClock(1_700_000_000_000);
   /** What came to the origin. */
@@ -492,5 +495,35 @@ describe("an origin that is away", () => {
     for (let i = 0; i < 1000; i++) void access.judge({ authorization: `Bearer ${i}` });
     expect(await access.judge({ authorization: "Bearer one more" })).toEqual(unavailable);
     expect(asked).toHaveLength(1000);
+  });
+
+  test("is asked about whom another isolate knows, and no longer than that one would", async () => {
+    const one = create();
+    const other = create(away, { recall: async (key) => one.access.acceptedAt(key) });
+    const authorization = "Bearer known";
+    expect(await other.access.judge({ authorization })).toEqual(unavailable);
+    await one.access.judge({ authorization });
+    other.clock.advance(3_599_999);
+    expect(await other.access.judge({ authorization })).toEqual(accepted);
+    expect(await other.access.judge({ authorization: "Bearer new" })).toEqual(unavailable);
+    other.clock.advance(60_000);
+    expect(await other.access.judge({ authorization })).toEqual(unavailable);
+  });
+
+  test("is not asked about whom it has refused to another isolate", async () => {
+    const one = create();
+    const other = create(() => new Response(null, { status: 401 }), {
+      recall: async (key) => one.access.acceptedAt(key),
+      onRefused: one.access.forget,
+    });
+    const authorization = "Bearer revoked";
+    await one.access.judge({ authorization });
+    await other.access.judge({ authorization });
+    for (const { origin, clock } of [one, other]) {
+      origin.answer = away;
+      clock.advance(ttlMs);
+    }
+    expect(await other.access.judge({ authorization })).toEqual(unavailable);
+    expect(await one.access.judge({ authorization })).toEqual(unavailable);
   });
 });
