@@ -378,7 +378,7 @@ describe.each([
       ),
       { numRuns: 1000 },
     );
-  }, 30_000);
+  }, 120_000);
 
   test("an opening may be cut after any message, and the next one goes on from there", async () => {
     const publications = fc.array(publication, { maxLength: 12, size: "max" });
@@ -415,5 +415,5 @@ describe.each([
       }),
       { numRuns: 200 },
     );
-  }, 30_000);
+  }, 120_000);
 });

@@ -108,7 +108,12 @@ export function createWorld(seed: number): World {
         onLife: (life) => lives.set(life.epoch, life),
       }),
   });
-  const got = (epoch: string, topic: string) => lives.get(epoch)?.source.got.get(topic) ?? [];
+  // A position from which nobody can go on names no life: the newest that had it is meant.
+  const got = (epoch: string, topic: string) => {
+    const life = lives.get(epoch);
+    const meant = life ? [life] : [...lives.values()].reverse();
+    return meant.flatMap(({ source }) => source.got.get(topic) ?? []);
+  };
   const clients = WISHES.map((wish, i) => ({
     ...wish,
     client: createClient(`client ${i}`, { isStream: wish.isStream, clock, got }),

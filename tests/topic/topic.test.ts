@@ -23,6 +23,9 @@ function createTopic({ size = 3 } = {}) {
       sequence++;
       topic.append(createPublication({ sequence, key, raw: `[${sequence}]` }));
     },
+    snapshot(raw: string) {
+      topic.snapshot = { raw, sequence: 2, time: 0 };
+    },
     /** Another topic of the feed gets a publication. */
     pass() {
       sequence++;
@@ -141,19 +144,9 @@ test("a topic that was never live does not become stale, it is still joining", (
 });
 
 test("the version changes with the state, and not with what other topics get", () => {
-  const { topic, publish, pass, goLive, break: stall } = createTopic();
-  const snapshot = (raw: string) => {
-    topic.snapshot = { raw, sequence: 2, time: 0 };
-  };
+  const { topic, publish, snapshot, pass, goLive, break: stall } = createTopic();
   const versions = [topic.version];
-  const changes = [
-    () => publish("x"),
-    () => snapshot("1"),
-    () => snapshot("2"),
-    () => snapshot("1"),
-    stall,
-    goLive,
-  ];
+  const changes = [() => publish("x"), () => snapshot("1"), () => snapshot("2"), stall];
   for (const change of changes) {
     change();
     versions.push(topic.version);
@@ -161,6 +154,22 @@ test("the version changes with the state, and not with what other topics get", (
     expect(topic.version).toBe(versions.at(-1));
   }
   expect(new Set(versions).size).toBe(versions.length);
+  goLive();
+  expect(topic.version).toBe(versions.at(-2));
   snapshot("1");
-  expect(topic.version).toBe(versions.at(-1));
+  expect(topic.version).toBe(versions.at(-3));
+});
+
+test("the version is the same for all who know the same, however they came to know it", () => {
+  const { topic, publish, snapshot } = createTopic();
+  publish("x");
+  snapshot("1");
+  snapshot("2");
+  const other = new Topic("a", topic.spec, {}, 7, createHistoryBudget(1_000_000));
+  other.adopt(topic.contents(0), 9);
+  expect(other.version).toBe(topic.version);
+  snapshot("3");
+  expect(other.version).not.toBe(topic.version);
+  other.facts = topic.facts;
+  expect(other.version).toBe(topic.version);
 });
