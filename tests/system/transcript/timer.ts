@@ -229,7 +229,7 @@ export const timers: Cases = {
     await socket.take(1);
     const [second] = await Promise.all([
       peer.start(`GET ${target}`, { headers: UPGRADE }),
-      sleep(200),
+      sleep(500),
     ]);
     await peer.upgrade(target);
     await second.answer();
