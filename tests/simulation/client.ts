@@ -5,15 +5,15 @@ import { byteLength, type Frame } from "../../lib/socket.ts";
 import type { Subscriptions } from "../../lib/subscriptions.ts";
 import { parsePosition } from "../../lib/topic/position.ts";
 import { createReader, type Reader } from "../support/reader.ts";
-import { type Isolate, LIMITS } from "./isolate.ts";
+import type { Isolate } from "./isolate.ts";
 
 export interface Client {
   readonly name: string;
   /** Where it is connected. */
   readonly isolate: Isolate | undefined;
   readonly isStalled: boolean;
-  /** What waits for it in its isolate. */
-  readonly bufferedBytes: number;
+  /** The most that has waited for it in its isolate when more was sent. */
+  readonly mostWaitingBytes: number;
   /** Topics that it has. */
   readonly topics: ReadonlySet<string>;
   /** Whether its isolate takes a topic of it for live. */
@@ -65,6 +65,7 @@ export function createClient(
   /** Sent, and not taken. */
   let buffer: Frame[] = [];
   let bufferedBytes = 0;
+  let mostWaitingBytes = 0;
   /** Taken, and not read. */
   let inbox: string[] = [];
   /** What is read just now belongs to this life of the feed, and has this number. */
@@ -83,6 +84,7 @@ export function createClient(
       return bufferedBytes;
     },
     send(frame: Frame) {
+      mostWaitingBytes = Math.max(mostWaitingBytes, bufferedBytes);
       buffer.push(frame);
       bufferedBytes += byteLength(frame);
       if (!isStalled) take();
@@ -106,6 +108,7 @@ export function createClient(
       return reader.leave(topic);
     }
     if (position !== undefined) epoch = parsePosition(position)?.epoch ?? "";
+    if (type === "subscribed") blank.delete(topic);
     if (data !== undefined) reading = data[2];
     try {
       reader.read(text);
@@ -131,8 +134,8 @@ export function createClient(
     get isStalled() {
       return isStalled;
     },
-    get bufferedBytes() {
-      return bufferedBytes;
+    get mostWaitingBytes() {
+      return mostWaitingBytes;
     },
     isLive: (topic) => connection?.subscriptions.isLive(topic) ?? false,
     view: reader.view,
@@ -166,10 +169,7 @@ export function createClient(
         since: isBlank || blank.has(topic) ? undefined : since,
         rate,
       }));
-      for (const topic of names) {
-        topics.add(topic);
-        blank.delete(topic);
-      }
+      for (const topic of names) topics.add(topic);
       const { isolate, subscriptions } = connection;
       isolate.heap.run(() => subscriptions.open(entries));
       return true;
@@ -208,6 +208,3 @@ export function createClient(
   };
   return client;
 }
-
-/** The most that may wait for one client: an opening is judged by what waited before. */
-export const MOST_BUFFERED_BYTES = LIMITS.queueBytes + 4_000;
