@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Client } from "./client.ts";
 import { LIMITS } from "./isolate.ts";
 import { connect } from "./step.ts";
-import { KEYS, mend, TOPICS, type World } from "./world.ts";
+import { KEYS, mend, RATES, TOPICS, type World } from "./world.ts";
 
 /** How long an owner may say nothing until it is taken for away, ms. */
 const MOST_SILENT_MS = 4_000;
@@ -32,12 +32,11 @@ export function checkNow(world: World): void {
     if (budget.bytes > LIMITS.historyBytes) throw new Error(`${id} keeps ${budget.bytes} bytes`);
   }
   for (const client of clients) {
-    const { name, mostWaitingBytes } = client;
+    const { name, excesses } = client;
     checkLive(world, client);
-    // What a tick brings may be more; who has not taken that gets no other.
-    if (mostWaitingBytes > LIMITS.queueBytes) {
-      throw new Error(`${name} was sent more while ${mostWaitingBytes} bytes waited`);
-    }
+    // What a tick brings may be more than may wait. Who has not taken that is sent no other, but by
+    // those of its subscribers, one for each rate, that do not know of it yet.
+    if (excesses > RATES.length) throw new Error(`${name} is sent more though it takes nothing`);
   }
 }
 

@@ -5,15 +5,15 @@ import { byteLength, type Frame } from "../../lib/socket.ts";
 import type { Subscriptions } from "../../lib/subscriptions.ts";
 import { parsePosition } from "../../lib/topic/position.ts";
 import { createReader, type Reader } from "../support/reader.ts";
-import type { Isolate } from "./isolate.ts";
+import { type Isolate, LIMITS } from "./isolate.ts";
 
 export interface Client {
   readonly name: string;
   /** Where it is connected. */
   readonly isolate: Isolate | undefined;
   readonly isStalled: boolean;
-  /** The most that has waited for it in its isolate when more was sent. */
-  readonly mostWaitingBytes: number;
+  /** How often it was sent more while more waited for it than may. */
+  readonly excesses: number;
   /** Topics that it has. */
   readonly topics: ReadonlySet<string>;
   /** Whether its isolate takes a topic of it for live. */
@@ -65,7 +65,7 @@ export function createClient(
   /** Sent, and not taken. */
   let buffer: Frame[] = [];
   let bufferedBytes = 0;
-  let mostWaitingBytes = 0;
+  let excesses = 0;
   /** Taken, and not read. */
   let inbox: string[] = [];
   /** What is read just now belongs to this life of the feed, and has this number. */
@@ -84,7 +84,7 @@ export function createClient(
       return bufferedBytes;
     },
     send(frame: Frame) {
-      mostWaitingBytes = Math.max(mostWaitingBytes, bufferedBytes);
+      if (bufferedBytes > LIMITS.queueBytes) excesses++;
       buffer.push(frame);
       bufferedBytes += byteLength(frame);
       if (!isStalled) take();
@@ -96,8 +96,13 @@ export function createClient(
     for (const frame of buffer) {
       inbox.push(...(typeof frame === "string" ? frame : decoder.decode(frame)).split("\n"));
     }
+    drop();
+  }
+
+  function drop(): void {
     buffer = [];
     bufferedBytes = 0;
+    excesses = 0;
   }
 
   function readOne(text: string): void {
@@ -134,8 +139,8 @@ export function createClient(
     get isStalled() {
       return isStalled;
     },
-    get mostWaitingBytes() {
-      return mostWaitingBytes;
+    get excesses() {
+      return excesses;
     },
     isLive: (topic) => connection?.subscriptions.isLive(topic) ?? false,
     view: reader.view,
@@ -197,8 +202,7 @@ export function createClient(
       const { isolate, subscriptions } = connection;
       connection = undefined;
       isolate.heap.run(() => subscriptions.closeAll());
-      buffer = [];
-      bufferedBytes = 0;
+      drop();
       inbox = [];
       // The reader does not remember that some were to be skipped, and would miss them.
       for (const topic of topics) if (reader.view(topic).skipping > 0) blank.add(topic);

@@ -2,7 +2,7 @@
 
 import type { Chance } from "./chance.ts";
 import type { Client } from "./client.ts";
-import { KEYS, TOPICS, type World } from "./world.ts";
+import { KEYS, RATES, TOPICS, type World } from "./world.ts";
 
 /** A step is known by its kind and a number from which all its chance comes: it means the same alone. */
 export interface Step {
@@ -66,7 +66,7 @@ const ACTIONS: Readonly<Record<string, { readonly weight: number; readonly act: 
     act({ clients }, chance) {
       const client = chance.pick(clients.filter(({ wish }) => !wish.isStream));
       const topics = TOPICS.filter(() => chance.hits(0.4));
-      const rate = chance.pick([undefined, 2, 5]);
+      const rate = chance.pick(RATES);
       if (topics.length === 0 || !client.isolate || !client.open(topics, rate)) return undefined;
       return `${client.name} ${topics} ${rate ?? ""}`;
     },

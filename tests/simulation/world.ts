@@ -14,6 +14,8 @@ import { createSupervisor, type Supervisor } from "./supervisor.ts";
 /** With and without a snapshot, with a long and with a short history, with either slow policy. */
 export const TOPICS = ["plain/1", "plain/2", "whole/1", "short/1"];
 export const KEYS = ["a", "b", "c"];
+/** What clients ask for, updates a second. */
+export const RATES = [undefined, 2, 5];
 
 const EVENTS = { plain: "Plain", whole: "Whole", short: "Short" };
 
