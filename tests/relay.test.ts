@@ -200,11 +200,25 @@ describe("a break", () => {
     relay.source.push("Odds", 1, "a", 1.5);
     relay.source.drop();
     const client = relay.connect();
-    client.open({ topic: "match/1", since: `${EPOCH}:2` });
+    client.open("match/1");
     expect(client.lines()).toEqual([
-      "match/1 reset break",
+      "match/1 reset new",
       'match/1 Odds[1,"a",1.5]',
       "match/1 subscribed reset stale @2",
+    ]);
+  });
+
+  test("gives those who come back what they have missed before it", async () => {
+    const relay = setUp();
+    await watch(relay, "match/1");
+    relay.source.push("Odds", 1, "a", 1.5);
+    relay.source.push("Odds", 1, "a", 1.6);
+    relay.source.drop();
+    const client = relay.connect();
+    client.open({ topic: "match/1", since: `${EPOCH}:2` });
+    expect(client.lines()).toEqual([
+      'match/1 Odds[1,"a",1.6] @3',
+      "match/1 subscribed recovered stale @3",
     ]);
   });
 

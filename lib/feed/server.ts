@@ -101,7 +101,9 @@ export function createServer<R extends Raw>(
     const { epoch, sequence, lastMessageAt } = line;
     const progress = { epoch, sequence, now: clock.now(), lastMessageAt };
     const position = printPosition(epoch, since);
-    if (!topics.every((topic) => topic.recovers(position, progress))) return undefined;
+    // Of one that is stale the loss would have to be told, too.
+    const isTold = (topic: Topic) => topic.state === "live" && topic.recovers(position, progress);
+    if (!topics.every(isTold)) return undefined;
     return topics
       .flatMap(({ name, history }) =>
         (history.since(since, progress.now) ?? []).map((publication) => ({

@@ -207,6 +207,7 @@ export class Topic {
 
   /** The upstream connection is lost: nobody recovers across this place. */
   break(sequence: number): void {
+    if (this.state === "stale") return; // the first loss is where its history ends
     if (this.state === "live") this.state = "stale";
     this.#brokenAt = sequence;
   }
@@ -319,9 +320,11 @@ export class Topic {
     if (!position) return "invalid";
     if (position.epoch === NOWHERE || position.epoch !== progress.epoch) return "epoch";
     if (position.sequence > progress.sequence) return "invalid";
-    if (this.state !== "live") return "break";
+    if (this.state === "joining") return "evicted"; // what was known of it went when it was left
     const missed = this.history.since(position.sequence, progress.now);
-    return missed ?? (position.sequence <= this.#brokenAt ? "break" : "evicted");
+    if (!missed) return position.sequence <= this.#brokenAt ? "break" : "evicted";
+    // What came after the loss is in the reset that follows it.
+    return this.state === "live" ? missed : missed.filter((one) => one.sequence <= this.#brokenAt);
   }
 }
 

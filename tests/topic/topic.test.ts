@@ -7,15 +7,15 @@ import { createPublication } from "../support/publication.ts";
 
 const EPOCH = "k3v9x2ma";
 
-/** A topic of a feed in which only it gets publications, live from sequence 1 on. */
-function createTopic({ size = 3 } = {}) {
+/** A topic of a feed in which only it gets publications, from sequence 1 on. */
+function createTopic({ size = 3, isLive = true } = {}) {
   const [spec] = createHubSpec({
     a: { events: { Changed: "a" }, history: { size, ttlMs: 1_000 } },
   }).topics;
   if (!spec) throw new Error("It was declared above");
   const topic = new Topic("a", spec, {}, 0, createHistoryBudget(1_000_000));
   let sequence = 1;
-  topic.goLive(sequence);
+  if (isLive) topic.goLive(sequence);
   const progress = () => ({ epoch: EPOCH, sequence, now: 0, lastMessageAt: undefined });
   return {
     topic,
@@ -91,18 +91,34 @@ describe("an opening", () => {
     ]);
   });
 
-  test("while the origin is away shows what is known as stale, whatever the position", () => {
+  test("while the origin is away shows what is known as stale", () => {
     const topic = createTopic();
     topic.publish("x");
     topic.break();
-    for (const since of [`${EPOCH}:1`, `${EPOCH}:2`]) {
-      expect(topic.open(since)).toEqual([
-        "a reset break",
-        "a Changed[2]",
-        "a subscribed reset stale @2",
-      ]);
-    }
-    expect(topic.open()[0]).toBe("a reset new");
+    expect(topic.open()).toEqual(["a reset new", "a Changed[2]", "a subscribed reset stale @2"]);
+    expect(topic.open(`${EPOCH}:2`)).toEqual(["a subscribed recovered stale @2"]);
+    expect(topic.open(`${EPOCH}:1`)).toEqual([
+      "a Changed[2] @2",
+      "a subscribed recovered stale @2",
+    ]);
+  });
+
+  test("while it is not live again recovers nothing from behind the loss", () => {
+    const topic = createTopic();
+    topic.publish("x");
+    topic.break();
+    topic.publish("x");
+    topic.break();
+    topic.publish("x");
+    expect(topic.open(`${EPOCH}:1`)).toEqual([
+      "a Changed[2] @2",
+      "a subscribed recovered stale @4",
+    ]);
+  });
+
+  test("of a topic that was left and is being joined again recovers nothing", () => {
+    const topic = createTopic({ isLive: false });
+    expect(topic.open(`${EPOCH}:1`)[0]).toBe("a reset evicted");
   });
 
   test("of a position before a break does not recover across it", () => {
