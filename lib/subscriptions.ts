@@ -74,6 +74,18 @@ export interface SubscriptionsContext {
   readonly fanout: Fanout;
 }
 
+export function createSubscriptions(
+  options: SubscriptionsOptions,
+  context: SubscriptionsContext,
+): Subscriptions {
+  return new OwnSubscriptions(options, context);
+}
+
+/** A topic has been ended by its origin, and this subscriber was told so: it has it no more. */
+export function drop(subscriber: Subscriber, entry: Entry): void {
+  (subscriber as OwnSubscriber).owner.drop(entry); // every subscriber of a relay's fan-out is made here
+}
+
 interface Held {
   readonly feed: Feed<Raw>;
   readonly entry: Entry;
@@ -86,200 +98,223 @@ interface Held {
 }
 
 /** A fan-out's subscriber that knows whose it is. */
-interface OwnSubscriber extends Subscriber {
-  drop(entry: Entry): void;
+class OwnSubscriber implements Subscriber {
+  readonly owner: OwnSubscriptions;
+  readonly sink: Sink;
+  readonly format: Format;
+  readonly periodMs: number;
+  cohort: Subscriber["cohort"];
+  place = 0;
+  marks: Subscriber["marks"];
+
+  constructor(owner: OwnSubscriptions, periodMs: number) {
+    const { sink, format } = owner.options;
+    this.owner = owner;
+    this.sink = sink;
+    this.format = format;
+    this.periodMs = periodMs;
+  }
+
+  onSlow(): void {
+    this.owner.options.onSlow();
+  }
 }
 
-/** A topic has been ended by its origin, and this subscriber was told so: it has it no more. */
-export function drop(subscriber: Subscriber, entry: Entry): void {
-  (subscriber as OwnSubscriber).drop(entry); // every subscriber of a relay's fan-out is made here
-}
+/** A class: there is one for each connection, and closures would take several times the memory. */
+class OwnSubscriptions implements Subscriptions {
+  readonly options: SubscriptionsOptions;
+  readonly #context: SubscriptionsContext;
+  readonly #topics = new Map<string, Held>();
+  /** Who is sent publications as they come. */
+  readonly #uncapped: OwnSubscriber;
+  /** By their period, ms. Few connections have any. */
+  #capped: Map<number, OwnSubscriber> | undefined;
+  #closed = false;
 
-export function createSubscriptions(
-  { sink, format, feed, maxTopics, onSlow, onEnded }: SubscriptionsOptions,
-  { find, fanout }: SubscriptionsContext,
-): Subscriptions {
-  const topics = new Map<string, Held>();
-  let closed = false;
-  const subscribers = new Map<number, OwnSubscriber>();
-  const uncapped = subscriberAt(undefined);
+  constructor(options: SubscriptionsOptions, context: SubscriptionsContext) {
+    this.options = options;
+    this.#context = context;
+    this.#uncapped = new OwnSubscriber(this, 0);
+  }
 
-  function subscriberAt(rate: number | undefined): OwnSubscriber {
-    const periodMs = rate === undefined ? 0 : Math.ceil(1_000 / rate);
-    let subscriber = subscribers.get(periodMs);
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  has(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
+  isLive(topic: string): boolean {
+    const held = this.#topics.get(topic);
+    return held?.placed === true && held.entry.topic.state === "live";
+  }
+
+  open(requests: readonly Request[]): void {
+    if (this.#closed) return;
+    const batch = this.#hold(requests, requests);
+    // What is opened anew begins anew: nothing of it comes until its opening does.
+    const again = batch.filter((held) => held.placed);
+    for (const held of again) held.placed = false;
+    for (const subscriber of subscribersOf(again)) this.#place(subscriber);
+    const since = new Map(requests.map((request) => [request.topic, request.since]));
+    const waits = batch.flatMap(
+      ({ feed, entry }) => feed.settle(entry, since.get(entry.topic.name)) ?? [],
+    );
+    if (waits.length === 0) this.#finish(batch, requests);
+    else void Promise.all(waits).then(() => this.#finish(batch, requests));
+  }
+
+  follow(topic: string): void {
+    if (this.#closed) return;
+    for (const held of this.#hold([{ topic }], {})) this.#enter(held);
+  }
+
+  async join(topic: string): Promise<Raw | undefined> {
+    // Held from here on it would never be released.
+    if (this.#closed) throw new Refusal("unavailable", "The connection has ended", topic);
+    const request = {};
+    const [held] = this.#hold([{ topic }], request) as [Held];
+    // At once, so that nothing is missed that comes right behind the origin's answer.
+    this.#enter(held);
+    const isHeld = () => this.#topics.get(topic) === held;
+    try {
+      const result = await held.feed.joined(held.entry);
+      if (!this.#closed && isHeld() && held.entry.ended) this.#tellEnded(topic, held);
+      return result;
+    } catch (error) {
+      if (isHeld() && held.request === request) this.#remove(topic, held);
+      throw error;
+    }
+  }
+
+  close(topic: string): boolean {
+    const held = this.#topics.get(topic);
+    if (held) this.#remove(topic, held);
+    return held !== undefined;
+  }
+
+  closeAll(): void {
+    this.#closed = true;
+    const { fanout } = this.#context;
+    for (const subscriber of [this.#uncapped, ...(this.#capped?.values() ?? [])]) {
+      fanout.place(subscriber, new Set());
+    }
+    for (const { feed, entry } of this.#topics.values()) feed.release(entry);
+    this.#topics.clear();
+  }
+
+  /** The origin has ended this topic, and the client was told. */
+  drop(entry: Entry): void {
+    const { name } = entry.topic;
+    const held = this.#topics.get(name);
+    if (held?.entry !== entry) return;
+    this.#remove(name, held);
+    this.options.onEnded?.(name);
+  }
+
+  /** Opens those of a batch that are still wanted by this request. */
+  #finish(batch: readonly Held[], requests: readonly Request[]): void {
+    if (this.#closed) return;
+    const ready: Held[] = [];
+    for (const held of new Set(batch)) {
+      const { name } = held.entry.topic;
+      if (this.#topics.get(name) !== held || held.request !== requests) continue;
+      if (held.entry.ended) this.#tellEnded(name, held);
+      else ready.push(held);
+    }
+    if (this.#closed) return; // who was just told of an end was found too slow for it
+    const wishes = new Map(requests.map((request) => [request.topic, request]));
+    const wishOf = ({ entry }: Held) => wishes.get(entry.topic.name);
+    // History is read and the audience entered in one synchronous step: nothing can come
+    // between the two, so nothing is lost or doubled.
+    for (const held of ready) {
+      held.subscriber = this.#subscriberAt(wishOf(held)?.rate);
+      held.placed = true;
+    }
+    for (const subscriber of subscribersOf(ready)) this.#place(subscriber);
+    if (this.#closed) return; // one that was owed something was found too slow for it
+    // All before the first of them shows a position, which has to be true for the others.
+    for (const { entry } of ready) entry.topic.show();
+    this.#say(joinRuns(ready.map((held) => held.feed.opening(held.entry, wishOf(held)?.since))));
+  }
+
+  #say(messages: readonly Message[]): void {
+    this.#context.fanout.send(this.#uncapped, messages);
+  }
+
+  #subscriberAt(rate: number | undefined): OwnSubscriber {
+    if (rate === undefined) return this.#uncapped;
+    const periodMs = Math.ceil(1_000 / rate);
+    this.#capped ??= new Map();
+    let subscriber = this.#capped.get(periodMs);
     if (!subscriber) {
-      subscriber = {
-        sink,
-        format,
-        periodMs,
-        onSlow,
-        cohort: undefined,
-        place: 0,
-        marks: undefined,
-        drop(entry) {
-          const held = topics.get(entry.topic.name);
-          if (held?.entry !== entry) return;
-          remove(entry.topic.name, held);
-          onEnded?.(entry.topic.name);
-        },
-      };
-      subscribers.set(periodMs, subscriber);
+      subscriber = new OwnSubscriber(this, periodMs);
+      this.#capped.set(periodMs, subscriber);
     }
     return subscriber;
   }
 
-  function say(messages: readonly Message[]): void {
-    fanout.send(uncapped, messages);
-  }
-
-  function place(subscriber: OwnSubscriber): void {
+  #place(subscriber: OwnSubscriber): void {
     const audiences = new Set<Audience>();
-    for (const held of topics.values()) {
+    for (const held of this.#topics.values()) {
       if (held.placed && held.subscriber === subscriber) audiences.add(held.entry.audience);
     }
-    fanout.place(subscriber, audiences);
-    if (audiences.size === 0 && subscriber !== uncapped) subscribers.delete(subscriber.periodMs);
+    this.#context.fanout.place(subscriber, audiences);
+    if (audiences.size === 0) this.#capped?.delete(subscriber.periodMs);
   }
 
-  function remove(name: string, held: Held): void {
-    topics.delete(name);
-    if (held.placed) place(held.subscriber);
+  #enter(held: Held): void {
+    if (held.placed) return;
+    held.placed = true;
+    this.#place(held.subscriber);
+  }
+
+  #remove(name: string, held: Held): void {
+    this.#topics.delete(name);
+    if (held.placed) this.#place(held.subscriber);
     held.feed.release(held.entry);
   }
 
   /** Of a topic that the origin ended before this client was in its audience. */
-  function tellEnded(name: string, held: Held): void {
-    if (held.entry.ended) say([{ type: "unsubscribed", topic: name, ...held.entry.ended }]);
-    remove(name, held);
-    onEnded?.(name);
+  #tellEnded(name: string, held: Held): void {
+    if (held.entry.ended) {
+      this.#say([{ type: "unsubscribed", topic: name, ...held.entry.ended }]);
+    }
+    this.#remove(name, held);
+    this.options.onEnded?.(name);
   }
 
   /** Holds all of them or none. */
-  function hold(founds: readonly (Found & Request)[], request: object): Held[] {
+  #hold(wanted: readonly { readonly topic: string }[], request: object): Held[] {
+    const { feed: only, maxTopics } = this.options;
+    const { find } = this.#context;
+    // Each is found before the first is held.
+    const founds = wanted.map(({ topic }) => ({ topic, ...find(topic, only) }));
     const fresh: string[] = [];
     let batch: Held[];
     try {
       batch = founds.map(({ topic, feed, spec, parameters }) => {
-        let held = topics.get(topic);
+        let held = this.#topics.get(topic);
         if (!held) {
-          if (topics.size >= maxTopics) {
+          if (this.#topics.size >= maxTopics) {
             const text = `A connection may have ${maxTopics} topics at most`;
             throw new Refusal("too_many_topics", text, topic);
           }
           const entry = feed.hold(topic, { spec, parameters });
-          held = { feed, entry, request, subscriber: uncapped, placed: false };
-          topics.set(topic, held);
+          held = { feed, entry, request, subscriber: this.#uncapped, placed: false };
+          this.#topics.set(topic, held);
           fresh.push(topic);
         }
         return held;
       });
     } catch (error) {
-      for (const topic of fresh) remove(topic, topics.get(topic) as Held);
+      for (const topic of fresh) this.#remove(topic, this.#topics.get(topic) as Held);
       throw error;
     }
     for (const held of batch) held.request = request;
     return batch;
   }
-
-  function enter(held: Held): void {
-    if (held.placed) return;
-    held.placed = true;
-    place(held.subscriber);
-  }
-
-  return {
-    get size() {
-      return topics.size;
-    },
-    has: (topic) => topics.has(topic),
-    isLive(topic) {
-      const held = topics.get(topic);
-      return held?.placed === true && held.entry.topic.state === "live";
-    },
-
-    open(requests) {
-      if (closed) return;
-      const founds = requests.map((request) => ({
-        ...request,
-        ...find(request.topic, feed),
-      }));
-      const batch = hold(founds, requests);
-      // What is opened anew begins anew: nothing of it comes until its opening does.
-      const again = batch.filter((held) => held.placed);
-      for (const held of again) held.placed = false;
-      for (const subscriber of subscribersOf(again)) place(subscriber);
-      const since = new Map(requests.map((request) => [request.topic, request.since]));
-      const rates = new Map(requests.map((request) => [request.topic, request.rate]));
-
-      const finish = () => {
-        if (closed) return;
-        const ready: Held[] = [];
-        for (const held of new Set(batch)) {
-          const { name } = held.entry.topic;
-          if (topics.get(name) !== held || held.request !== requests) continue;
-          if (held.entry.ended) tellEnded(name, held);
-          else ready.push(held);
-        }
-        if (closed) return; // who was just told of an end was found too slow for it
-        // History is read and the audience entered in one synchronous step: nothing can come
-        // between the two, so nothing is lost or doubled.
-        for (const held of ready) {
-          held.subscriber = subscriberAt(rates.get(held.entry.topic.name));
-          held.placed = true;
-        }
-        for (const subscriber of subscribersOf(ready)) place(subscriber);
-        if (closed) return; // one that was owed something was found too slow for it
-        // All before the first of them shows a position, which has to be true for the others.
-        for (const { entry } of ready) entry.topic.show();
-        say(
-          joinRuns(
-            ready.map(({ feed, entry }) => feed.opening(entry, since.get(entry.topic.name))),
-          ),
-        );
-      };
-
-      const waits = batch.flatMap(
-        ({ feed, entry }) => feed.settle(entry, since.get(entry.topic.name)) ?? [],
-      );
-      if (waits.length === 0) finish();
-      else void Promise.all(waits).then(finish);
-    },
-
-    follow(topic) {
-      if (closed) return;
-      for (const held of hold([{ topic, ...find(topic, feed) }], {})) enter(held);
-    },
-
-    async join(topic) {
-      // Held from here on it would never be released.
-      if (closed) throw new Refusal("unavailable", "The connection has ended", topic);
-      const request = {};
-      const [held] = hold([{ topic, ...find(topic, feed) }], request) as [Held];
-      // At once, so that nothing is missed that comes right behind the origin's answer.
-      enter(held);
-      try {
-        const result = await held.feed.joined(held.entry);
-        if (!closed && topics.get(topic) === held && held.entry.ended) tellEnded(topic, held);
-        return result;
-      } catch (error) {
-        if (topics.get(topic) === held && held.request === request) remove(topic, held);
-        throw error;
-      }
-    },
-
-    close(topic) {
-      const held = topics.get(topic);
-      if (held) remove(topic, held);
-      return held !== undefined;
-    },
-
-    closeAll() {
-      closed = true;
-      for (const subscriber of subscribers.values()) fanout.place(subscriber, new Set());
-      for (const { feed, entry } of topics.values()) feed.release(entry);
-      topics.clear();
-    },
-  };
 }
 
 function subscribersOf(batch: readonly Held[]): ReadonlySet<OwnSubscriber> {

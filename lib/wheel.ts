@@ -15,32 +15,49 @@ export interface Wheel {
   stop(): void;
 }
 
-interface Entry {
-  /** The tick at which it is due. */
-  due: number;
-  readonly run: () => void;
-}
-
 const SLOTS = 1024;
+
+type Slots = readonly Set<Entry>[];
+
+/** A class, because there are several for each connection. */
+class Entry implements Timer {
+  readonly #slots: Slots;
+  readonly #run: () => void;
+  /** Of one that is due again and again, ms. */
+  readonly periodMs: number | undefined;
+  /** The tick at which it is due. */
+  due = 0;
+
+  constructor(slots: Slots, run: () => void, periodMs?: number) {
+    this.#slots = slots;
+    this.#run = run;
+    this.periodMs = periodMs;
+  }
+
+  run(): void {
+    this.#run();
+  }
+
+  cancel(): void {
+    this.#slots[this.due % SLOTS]?.delete(this);
+  }
+}
 
 /** @param tickMs how coarse it is */
 export function createWheel(
   clock: Clock,
   { tickMs = 100, random = Math.random }: { tickMs?: number; random?: () => number } = {},
 ): Wheel {
-  const slots = Array.from({ length: SLOTS }, () => new Set<Entry>());
+  const slots: Slots = Array.from({ length: SLOTS }, () => new Set<Entry>());
   const startedAt = clock.now();
   let tick = 0;
 
-  function add(delayMs: number, entry: Entry): void {
+  function add(delayMs: number, entry: Entry): Entry {
     // From now, not from the last tick, and never in the slot that is being served.
     const due = Math.ceil((clock.now() - startedAt + delayMs) / tickMs);
     entry.due = Math.max(due, tick + 1);
     slots[entry.due % SLOTS]?.add(entry);
-  }
-
-  function remove(entry: Entry): void {
-    slots[entry.due % SLOTS]?.delete(entry);
+    return entry;
   }
 
   const timer = clock.every(tickMs, () => {
@@ -51,28 +68,16 @@ export function createWheel(
       for (const entry of slot) {
         if (entry.due > tick) continue; // due in a later round
         slot.delete(entry);
+        // Before the call, so that it may cancel.
+        if (entry.periodMs !== undefined) add(entry.periodMs, entry);
         entry.run();
       }
     }
   });
 
   return {
-    after(delayMs, run) {
-      const entry = { due: 0, run };
-      add(delayMs, entry);
-      return { cancel: () => remove(entry) };
-    },
-    every(periodMs, run) {
-      const entry = {
-        due: 0,
-        run() {
-          add(periodMs, entry); // before the call, so that it may cancel
-          run();
-        },
-      };
-      add(random() * periodMs, entry);
-      return { cancel: () => remove(entry) };
-    },
+    after: (delayMs, run) => add(delayMs, new Entry(slots, run)),
+    every: (periodMs, run) => add(random() * periodMs, new Entry(slots, run, periodMs)),
     stop: () => timer.cancel(),
   };
 }

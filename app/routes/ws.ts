@@ -3,8 +3,9 @@
 import { Hono } from "hono";
 import type { Admission } from "../../lib/downstream/admission.ts";
 import type { Context } from "../../lib/downstream/context.ts";
-import { acceptWebSocket } from "../../lib/downstream/ws.ts";
+import { acceptWebSocket, type WebSocketOptions } from "../../lib/downstream/ws.ts";
 import { Refusal } from "../../lib/errors.ts";
+import type { Upgrade } from "../../lib/socket.ts";
 import type { Bindings } from "../host.ts";
 import { answerOf } from "../refusal.ts";
 import { readDelta } from "./delta.ts";
@@ -27,9 +28,13 @@ export function wsRoute(
     const [first] = judged;
     const refusal = first && admitted.length === 0 ? answerOf(first.verdict) : undefined;
     if (refusal) return refusal;
-    const paths = new Set(admitted.map(({ path }) => path));
-    return upgrade((socket) =>
-      acceptWebSocket(context, socket, { mayWatch: (path) => paths.has(path), delta }),
-    );
+    const isEverywhere = admitted.length === judged.length;
+    const hubs = isEverywhere ? undefined : new Set(admitted.map(({ path }) => path));
+    return upgrade(accepting(context, { ...(hubs && { hubs }), delta }));
   });
+}
+
+/** Made apart from the request, which would else live as long as the socket. */
+function accepting(context: Context, options: WebSocketOptions): Parameters<Upgrade>[0] {
+  return (socket) => acceptWebSocket(context, socket, options);
 }

@@ -10,7 +10,7 @@
 
 import { HubError, messageOf, UnavailableError } from "../errors.ts";
 import type { Engine } from "../feed/engine.ts";
-import { dress, type Image } from "../feed/message.ts";
+import { dress, dressAll, type Image } from "../feed/message.ts";
 import type { HubSpec } from "../feed/spec.ts";
 import type { TopicTable } from "../feed/table.ts";
 import type { Stats } from "../stats.ts";
@@ -213,17 +213,10 @@ export function createClusterEngine<R extends Raw>(
     return port.request(names.asks(epoch), encode(what), timeoutMs);
   }
 
-  function adopt(topic: Topic, { publications, ...contents }: Image): void {
+  function adopt(topic: Topic, image: Image): void {
     // Of a topic that the owner has only begun to join, what was known here is the best there is.
-    if (contents.state === "joining" && topic.state === "stale") return;
-    table.adopt(
-      topic,
-      {
-        ...contents,
-        publications: publications.map((bare) => dress(bare, topic.name, epoch, undefined)),
-      },
-      reader.number,
-    );
+    if (image.state === "joining" && topic.state === "stale") return;
+    table.adopt(topic, { ...image, publications: dressAll(image, epoch) }, reader.number);
   }
 
   /** Something has been read again, and everything up to now. */

@@ -33,6 +33,19 @@ export function dress(
   };
 }
 
+/** The publications of a topic's image. */
+export function dressAll({ name, publications, snapshot }: Image, epoch: string): Publication[] {
+  const newest = new Map<string, Publication>();
+  return publications.map((bare) => {
+    const before = newest.get(bare.key);
+    // As in `Topic.previous`.
+    const isKnown = before && before.sequence > (snapshot?.sequence ?? -1);
+    const publication = dress(bare, name, epoch, isKnown ? before : undefined);
+    newest.set(bare.key, publication);
+    return publication;
+  });
+}
+
 /** All that the owner knows of a topic. */
 export interface Image extends Omit<Contents, "publications"> {
   readonly name: string;

@@ -14,6 +14,7 @@ import {
   type Bare,
   type Batch,
   dress,
+  dressAll,
   type Event,
   type FeedMessage,
   type Image,
@@ -160,9 +161,7 @@ export function createReplica<R extends Raw>(
     for (const [i, { image, topic }] of found.entries()) {
       isHalfway = i < found.length - 1;
       blank.delete(topic);
-      const publications = image.publications.map((bare) =>
-        dress(bare, topic.name, heard?.epoch ?? NOWHERE, undefined),
-      );
+      const publications = dressAll(image, heard?.epoch ?? NOWHERE);
       const contents = { ...image, publications, floor: Math.max(image.floor, floor) };
       table.adopt(topic, contents, sequence);
     }

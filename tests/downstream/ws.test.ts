@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { acceptWebSocket } from "../../lib/downstream/ws.ts";
+import type { Frame } from "../../lib/socket.ts";
 import { createSetting, type Setting } from "../support/context.ts";
 import { createSocket, type FakeSocket } from "../support/fake-socket.ts";
 
@@ -24,12 +25,12 @@ function setUp(options: Parameters<typeof createSetting>[1] = {}): Setting {
 
 function connect({ context }: Setting, options?: Parameters<typeof acceptWebSocket>[2]) {
   const socket = createSocket();
-  const { message, close } = acceptWebSocket(context, socket, options);
+  const session = acceptWebSocket(context, socket, options);
   return {
     socket,
-    receive: message,
-    gone: close,
-    send: (value: object) => message(JSON.stringify(value)),
+    receive: (frame: Frame) => session.message(frame),
+    gone: () => session.close(1006, ""),
+    send: (value: object) => session.message(JSON.stringify(value)),
     /** Messages since the last time. */
     take: (): unknown[] =>
       socket.take().flatMap((frame) => frame.split("\n").map((line) => JSON.parse(line))),
@@ -247,7 +248,7 @@ describe("a request that is refused", () => {
 
   test("is one for a hub to which the client has not been admitted", () => {
     const setting = setUp();
-    const { send, take } = connect(setting, { mayWatch: () => false });
+    const { send, take } = connect(setting, { hubs: new Set() });
     send({ type: "subscribe", id: 5, topics: ["match/1"] });
     expect(take()).toMatchObject([{ type: "error", id: 5, code: "rejected", topic: "match/1" }]);
     expect(setting.source.wanted.size).toBe(0);
@@ -358,7 +359,7 @@ describe("the connection", () => {
     const setting = setUp();
     const { socket, gone } = await subscribe(setting, "match/1");
     expect(setting.context.sessions.count("websocket")).toBe(1);
-    gone(1000, "");
+    gone();
     expectGone(setting, socket);
   });
 });
