@@ -184,8 +184,16 @@ export type ValueTemplate = (args: readonly unknown[]) => string | undefined;
 export function compileValue(text: string): ValueTemplate {
   const parts = text.split(/\{([^{}]*)\}/); // literals at even places, paths at odd ones
   const paths = parts.map((part, i) => (i % 2 === 1 ? compilePath(part, text) : undefined));
-  const single = paths.length === 3 && parts[0] === "" && parts[2] === "" ? paths[1] : undefined;
-  if (single) return (args) => scalar(single(args));
+  const [before = "", , after = ""] = parts;
+  const path = paths.length === 3 ? paths[1] : undefined;
+  if (path) {
+    // Nearly all have one, and it is read of each push.
+    const isBare = before === "" && after === "";
+    return (args) => {
+      const value = scalar(path(args));
+      return value === undefined || isBare ? value : before + value + after;
+    };
+  }
   return (args) => {
     let result = "";
     for (let i = 0; i < parts.length; i++) {
@@ -204,6 +212,8 @@ function compilePath(path: string, text: string): (args: readonly unknown[]) => 
     throw new TypeError(`Cannot compile template "${text}": "{${path}}" must begin with an index`);
   }
   const index = Number(first);
+  const [name] = steps;
+  if (name !== undefined && steps.length === 1) return (args) => member(args[index], name);
   return (args) => {
     let value = args[index];
     for (const step of steps) value = member(value, step);

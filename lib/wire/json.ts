@@ -34,6 +34,11 @@ export function createRecords(maxRecordBytes: number): Framing<string> {
         decoder ??= new TextDecoder("utf-8", { ignoreBOM: true }); // .NET refuses one
         chunk = decoder.decode(chunk, { stream: true });
       }
+      // Nearly always a chunk is one record, and is not searched for others twice.
+      if (rest === "" && chunk.indexOf(RECORD_SEPARATOR) === chunk.length - 1 && chunk !== "") {
+        assertSize(chunk, 0, maxRecordBytes);
+        return [chunk.slice(0, -1)];
+      }
       const records = (rest + chunk).split(RECORD_SEPARATOR);
       rest = records.pop() ?? "";
       for (const record of records) assertSize(record, 1, maxRecordBytes);
@@ -66,15 +71,39 @@ function parseRecord(record: string, sender?: "client"): HubMessage<string> | Un
 const PUSH = '{"type":1,"target":"';
 const PUSH_ARGUMENTS = ',"arguments":';
 
+/** How pushes begin whose target is this. */
+interface Head {
+  readonly text: string;
+  readonly target: string;
+}
+
+/** Of the pushes that were read last, newest first: a hub has few targets. */
+const heads: Head[] = [];
+const MAX_HEADS = 8;
+
 function parsePush(record: string): HubMessage<string> | undefined {
-  if (!record.startsWith(PUSH)) return undefined;
+  if (!record.startsWith(PUSH) || !record.endsWith("}")) return undefined;
+  const head = knownHead(record) ?? readHead(record);
+  if (!head) return undefined;
+  const raw = record.slice(head.text.length, -1);
+  const values = tryParse(raw);
+  if (!Array.isArray(values)) return undefined;
+  return { type: "invocation", target: head.target, arguments: raw, values };
+}
+
+function knownHead(record: string): Head | undefined {
+  for (const head of heads) if (record.startsWith(head.text)) return head;
+  return undefined;
+}
+
+function readHead(record: string): Head | undefined {
   const quote = record.indexOf('"', PUSH.length);
   if (!record.startsWith(PUSH_ARGUMENTS, quote + 1)) return undefined;
   const target = record.slice(PUSH.length, quote);
-  const raw = record.slice(quote + 1 + PUSH_ARGUMENTS.length, -1);
-  const values = record.endsWith("}") && NAME.test(target) ? tryParse(raw) : undefined;
-  if (!Array.isArray(values)) return undefined;
-  return { type: "invocation", target, arguments: raw, values };
+  if (!NAME.test(target)) return undefined;
+  const head = { text: `${PUSH}${target}"${PUSH_ARGUMENTS}`, target };
+  if (heads.unshift(head) > MAX_HEADS) heads.pop();
+  return head;
 }
 
 const ITEM = '{"type":2,"invocationId":"';

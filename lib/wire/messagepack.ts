@@ -93,7 +93,61 @@ function readLength(bytes: Uint8Array, at: number): { start: number; end: number
 /** More than any type has: what a later version of the protocol adds is not looked at. */
 const MAX_ITEMS = 6;
 
-function parse(record: Uint8Array): HubMessage<Uint8Array> | Unknown {
+function parse(record: Uint8Array, sender?: "client"): HubMessage<Uint8Array> | Unknown {
+  return (sender === "client" ? undefined : parsePush(record)) ?? parseAny(record);
+}
+
+// Nearly all that an origin sends are pushes, and .NET writes [1, {}, nil, target, arguments, []]. What
+// stands before the arguments is the same for all of one target: it is compared, and not read again.
+
+/** Bytes from the beginning of a push to its arguments, and the target that is among them. */
+interface Head {
+  readonly bytes: Uint8Array;
+  readonly target: string;
+}
+
+/** Of the pushes that were read last, newest first: a hub has few targets. */
+const heads: Head[] = [];
+const MAX_HEADS = 8;
+
+const PUSH = [0x96, 1, 0x80, 0xc0];
+const NO_STREAMS = 0x90;
+
+function parsePush(record: Uint8Array): HubMessage<Uint8Array> | undefined {
+  if (record.at(-1) !== NO_STREAMS || !startsWith(record, PUSH)) return undefined;
+  const head = knownHead(record);
+  if (!head) return remember(record);
+  const raw = record.subarray(head.bytes.length, -1);
+  if (kindOf(raw) !== "array") return undefined;
+  try {
+    // It refuses more than one value: nothing else stands between the head and the last byte.
+    const values = decoder.decode(raw) as readonly unknown[]; // an array, as just checked
+    return { type: "invocation", target: head.target, arguments: raw, values };
+  } catch {
+    return undefined; // the general way finds out what it is
+  }
+}
+
+function knownHead(record: Uint8Array): Head | undefined {
+  for (const head of heads) if (startsWith(record, head.bytes)) return head;
+  return undefined;
+}
+
+/** Reads a push in the general way, and remembers how it began. */
+function remember(record: Uint8Array): HubMessage<Uint8Array> | undefined {
+  const message = parseAny(record);
+  if (message.type !== "invocation") return undefined;
+  const bytes = record.slice(0, message.arguments.byteOffset - record.byteOffset);
+  if (heads.unshift({ bytes, target: message.target }) > MAX_HEADS) heads.pop();
+  return message;
+}
+
+function startsWith(record: Uint8Array, bytes: ArrayLike<number>): boolean {
+  for (let i = 0; i < bytes.length; i++) if (record[i] !== bytes[i]) return false;
+  return true;
+}
+
+function parseAny(record: Uint8Array): HubMessage<Uint8Array> | Unknown {
   assertKind(record, "array", "message");
   const [first, second, third, fourth, fifth, sixth] = elements(record, MAX_ITEMS);
   const code = integer(first, "messageType", 32);

@@ -311,6 +311,36 @@ describe("reading a record", () => {
   });
 });
 
+describe("a push that begins as one before it", () => {
+  const HEAD = '{"type":1,"target":"Known","arguments":';
+
+  test.each([
+    `${HEAD}[]}`,
+    `${HEAD}[{"a":1}]}`,
+    `${HEAD} [1] }`,
+    `${HEAD}[1],"streamIds":["1"]}`,
+    `${HEAD}[1],"arguments":[2]}`,
+    `${HEAD}[1],"invocationId":"9"}`,
+    `${HEAD}[1],"target":"Other"}`,
+    `${HEAD}[1]} `,
+  ])("%s is read as by itself", (record) => {
+    parse(`${HEAD}[0]}`);
+    expect(parse(record)).toEqual(parse(record, "client"));
+  });
+
+  test.each([`${HEAD}{}}`, `${HEAD}[1]]}`, `${HEAD}[1}`, `${HEAD}}`])("%s is refused", (record) => {
+    parse(`${HEAD}[0]}`);
+    expect(() => parse(record)).toThrow(ProtocolError);
+  });
+
+  test("is told from those of other targets, however many there are", () => {
+    for (const i of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 9, 1]) {
+      const message = parse(`{"type":1,"target":"T${i}","arguments":[${i}]}`);
+      expect(message).toMatchObject({ target: `T${i}`, values: [i] });
+    }
+  });
+});
+
 describe("cutting a stream into records", () => {
   const text = fc
     .array(fc.oneof(fc.constantFrom("😀", "é", "\u2028", "a"), fc.string({ unit: "binary" })), {

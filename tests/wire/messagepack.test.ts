@@ -489,6 +489,47 @@ test("a raw piece is read as the value of which it was made", () => {
   );
 });
 
+describe("a push that begins as one before it", () => {
+  const KNOWN = record(1, {}, null, "Known", [0], []);
+  /** As `KNOWN`, with other bytes for its arguments and what is behind them. */
+  const withTail = (hex: string) => join(KNOWN.subarray(0, -3), bytes(hex));
+
+  test.each([
+    ["no arguments", "90 90"],
+    ["several", "93 01 a1 78 c0 90"],
+    ["a stream", "91 01 91 a1 39"],
+    ["an item more", "91 01 90 90"],
+  ])("with %s is read as by itself", (_, tail) => {
+    parse(KNOWN);
+    expect(parse(withTail(tail))).toEqual(parse(withTail(tail), "client"));
+  });
+
+  test.each([
+    ["no array", "80 90"],
+    ["nothing", "90"],
+    ["an array that is cut off", "92 01 90"],
+    ["an array that takes in what stands for no streams", "91 90"],
+  ])("with %s for its arguments is refused, or read as by itself", (_, tail) => {
+    parse(KNOWN);
+    const read = (sender?: "client") => {
+      try {
+        return parse(withTail(tail), sender);
+      } catch (error) {
+        expect(error).toBeInstanceOf(ProtocolError);
+        return "refused";
+      }
+    };
+    expect(read()).toEqual(read("client"));
+  });
+
+  test("is told from those of other targets, however many there are", () => {
+    for (const i of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 9, 1]) {
+      const message = parse(record(1, {}, null, `T${i}`, [i], []));
+      expect(message).toMatchObject({ target: `T${i}`, values: [i] });
+    }
+  });
+});
+
 describe("cutting a stream into records", () => {
   const streams = fc
     .array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { maxLength: 6 })
