@@ -30,7 +30,7 @@ export interface Options {
 
 export const HELP = `Measures the relay, the control and its peers, side by side.
 
-  node bench/run.ts [flags]      Node 24, or bun bench/run.ts
+  bun bench/run.ts [flags]       or Node 24
 
   --quick                        two minutes: 1,000 subscribers, Bun, once
   --full                         an hour and a half: Deno, Node and what is bare on them in everything

@@ -1,7 +1,7 @@
 /**
  * Where the time of a delivery goes: kernel, runtime, ours. Publishes through the relay for some
  * seconds and watches it with perf, where there is one, and with the runtime's own profiler.
- * `node bench/profile.ts --help`.
+ * `bun bench/profile.ts --help`.
  */
 
 import { execFileSync, spawn } from "node:child_process";
@@ -24,7 +24,7 @@ import { keryx } from "./subjects/keryx.ts";
 
 const HELP = `Shows where the relay's time goes while it publishes.
 
-  node bench/profile.ts [flags]  Node 24, or bun bench/profile.ts
+  bun bench/profile.ts [flags]   or Node 24
 
   --runtime bun|deno|node        default bun
   --transport ws|sse|json|messagepack

@@ -1,6 +1,6 @@
 /**
  * The bench: everything in one go, into a table, its figures as JSON, and a plot.
- * `node bench/run.ts --help` lists what can be chosen.
+ * `bun bench/run.ts --help` lists what can be chosen.
  */
 
 import { mkdir, writeFile } from "node:fs/promises";
