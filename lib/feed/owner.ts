@@ -107,6 +107,7 @@ export function createOwner<R extends Raw>(
     sequence: () => sequence,
     clock,
     maxEntries: 2 * spec.maxTopics,
+    keepMs: longestTtlMs(spec),
   });
 
   /** Whether what comes for a topic is still for this engine to tell. */
@@ -260,4 +261,13 @@ export function createOwner<R extends Raw>(
       }
     },
   };
+}
+
+/** How old an answer of the origin may be for anybody, ms. */
+function longestTtlMs({ sharedCalls, topics }: HubSpec): number {
+  return Math.max(
+    0,
+    ...sharedCalls.values(),
+    ...topics.flatMap(({ snapshot, snapshotTtlMs }) => (snapshot ? [snapshotTtlMs] : [])),
+  );
 }

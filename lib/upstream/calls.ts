@@ -29,15 +29,20 @@ interface Entry<R extends Raw> {
   inFlight: boolean;
 }
 
-/** @param maxEntries answers kept; the one asked for longest ago goes first */
+/**
+ * @param maxEntries answers kept; the one asked for longest ago goes first
+ * @param keepMs how long an answer is kept at most: the longest for which anybody takes one
+ */
 export function createCalls<R extends Raw>(options: {
   invoke(method: string, args: readonly unknown[]): Promise<R>;
   /** The feed's sequence now. */
   sequence(): number;
   readonly clock: Clock;
   readonly maxEntries: number;
+  readonly keepMs: number;
 }): Calls<R> {
-  const { invoke, sequence, clock, maxEntries } = options;
+  const { invoke, sequence, clock, maxEntries, keepMs } = options;
+  /** The one asked for longest ago first. */
   const entries = new Map<string, Entry<R>>();
 
   function start(key: string, method: string, args: readonly unknown[]): Entry<R> {
@@ -58,9 +63,10 @@ export function createCalls<R extends Raw>(options: {
     };
     entries.delete(key);
     entries.set(key, entry);
-    if (entries.size > maxEntries) {
-      const oldest = entries.keys().next();
-      if (!oldest.done) entries.delete(oldest.value);
+    for (const [oldest, { inFlight, time }] of entries) {
+      const isOver = !inFlight && asked.time - time >= keepMs;
+      if (!isOver && entries.size <= maxEntries) break;
+      entries.delete(oldest);
     }
     return entry;
   }

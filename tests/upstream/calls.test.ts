@@ -4,7 +4,7 @@ import { HubError } from "../../lib/errors.ts";
 import { createCalls } from "../../lib/upstream/calls.ts";
 import { turn } from "../support/turn.ts";
 
-function setUp({ maxEntries = 10 } = {}) {
+function setUp({ maxEntries = 10, keepMs = 60_000 } = {}) {
   const clock = createManualClock(1_000);
   /** What the origin was asked, in order. */
   const asked: { call: string; answer(raw: string): void; refuse(error: Error): void }[] = [];
@@ -17,6 +17,7 @@ function setUp({ maxEntries = 10 } = {}) {
     sequence: () => sequence,
     clock,
     maxEntries,
+    keepMs,
   });
   return {
     clock,
@@ -130,6 +131,16 @@ test("answers are forgotten when they are too many, the one asked for longest ag
   expect(asked.map(({ call }) => call)).toEqual(["Get[1]", "Get[2]", "Get[1]", "Get[3]"]);
   void ask("Get", [2], 100);
   expect(asked).toHaveLength(5);
+});
+
+test("an answer that is too old for anybody is forgotten with the next call", async () => {
+  const { ask, asked, answer, clock } = setUp({ keepMs: 100 });
+  void ask("Get", [1], 100);
+  await answer(0, "1");
+  clock.advance(100);
+  void ask("Get", [2], 100);
+  void ask("Get", [1], 1_000);
+  expect(asked).toHaveLength(3);
 });
 
 test("all answers can be forgotten", async () => {
