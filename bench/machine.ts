@@ -36,6 +36,11 @@ export function pin(cores: Cores, role: Role, command: readonly string[]): reado
   return ["taskset", "-c", String(cores[role]), ...command];
 }
 
+/** Has a command run on both cores. It keeps its pid. */
+export function spread({ server, load }: Cores, command: readonly string[]): readonly string[] {
+  return ["taskset", "-c", `${server},${load}`, ...command];
+}
+
 /** One line a fact. */
 export function describeMachine(): readonly string[] {
   const [cpu] = cpus();

@@ -10,6 +10,7 @@ import type { Transport } from "./load.ts";
 import { type Measured, type MeasureOptions, measureDelivery } from "./measures/delivery.ts";
 import { measureIdle } from "./measures/idle.ts";
 import { measureLight } from "./measures/light.ts";
+import { measureSpread } from "./measures/spread.ts";
 import { measureStorm } from "./measures/storm.ts";
 import { measureSustained } from "./measures/sustained.ts";
 import { measureSweep, SWEEP_VALUES, SWEEPS, type Sweep, WATCHING } from "./measures/sweep.ts";
@@ -38,11 +39,12 @@ export interface Plan {
 }
 
 /** Of these the median counts. */
-const REPEATS: Readonly<Partial<Record<MeasureName, number>>> = { delivery: 3 };
+const REPEATS: Readonly<Partial<Record<MeasureName, number>>> = { delivery: 3, spread: 3 };
 
 /** As many as one process may have descriptors for, with room for its own. */
 const MANY = 15_000;
 const FEW = 1_000;
+const WIDE = 10_000;
 
 /** Peers that are there for the other runtimes' sake. */
 const SIDE: readonly string[] = ["deno-bare", "node-ws"];
@@ -64,6 +66,7 @@ export function plan(options: Options): Plan {
     ...upstream(given),
     ...storms(given),
     ...light(given),
+    ...spread(given),
   ];
   const tasks = all
     .filter(({ cell }) => options.measures.includes(cell.measure))
@@ -168,6 +171,15 @@ function light({ relays: [relay], peers, transports }: Given): readonly OwnTask[
   return [direct, keryxBeforeHub(relay.runtime)].map((subject) => ({
     cell: { measure: "light", subject: subject.name, transport: "json", subscribers: WATCHING },
     run: (options) => measureLight(subject, options),
+  }));
+}
+
+/** The first relay with one isolate, and with one for each core. */
+function spread({ relays: [relay], transports: [transport] }: Given): readonly OwnTask[] {
+  if (!relay || !transport) return [];
+  return [relay.subject, keryx(relay.runtime, { workers: 2 })].map((subject) => ({
+    cell: { measure: "spread", subject: subject.name, transport, subscribers: WIDE },
+    run: (options) => measureSpread(subject, options),
   }));
 }
 

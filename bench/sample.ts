@@ -10,6 +10,7 @@ export const MEASURES = [
   "upstream",
   "storm",
   "light",
+  "spread",
 ] as const;
 export type MeasureName = (typeof MEASURES)[number];
 

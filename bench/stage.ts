@@ -14,6 +14,8 @@ export interface Observation {
   readonly perSecond: number;
   /** CPU time of the server for each, µs. */
   readonly cpuUs: number;
+  /** Read by a client for each, framing included. */
+  readonly bytes: number;
   /** CPU time of the server for each publication, µs. */
   readonly publicationUs: number;
   /** From handing over to reading, ms. */
@@ -103,6 +105,7 @@ function observationOf(
     deliveries,
     perSecond: (1000 * deliveries) / ms,
     cpuUs: (1000 * used) / Math.max(1, deliveries),
+    bytes: tally.bytes / Math.max(1, deliveries),
     publicationUs: (1000 * used) / (ticks * per),
     latency: { p50: tally.p50 / 1000, p99: tally.p99 / 1000, p999: tally.p999 / 1000 },
     isWhole: gaps === "",

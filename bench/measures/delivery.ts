@@ -38,6 +38,7 @@ const MAX_PER_FRAME = 1.1;
  * Figures, of one and of ten publications a tick:
  *
  * - `connects`: clients that became live, a second; `idleKb`: memory for each, KiB
+ * - `bytes`: that a client reads of a delivery
  * - `oneUs`, `tenUs`: CPU time for a delivery; `oneRatio`, `tenRatio`: over the C sender's, which
  *   joins ten; `tenOverOne`: ten a tick over the C sender's cost of one
  * - `halfP50`, `halfP99`, `halfP999`: ms, at the rate at which the server is half busy; `halfRate`:
@@ -60,6 +61,7 @@ export async function measureDelivery(
     figures: {
       connects,
       idleKb,
+      bytes: one.bytes,
       oneUs: one.cpuUs,
       tenUs: ten.cpuUs,
       oneRatio: one.cpuUs / reference.oneUs,

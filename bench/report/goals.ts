@@ -62,6 +62,11 @@ const GOALS: readonly ((samples: Samples) => readonly Goal[])[] = [
       value: addedMs(samples),
       limit: 2,
     },
+    {
+      what: "two isolates on two cores: p99 of a walk, over that of one",
+      value: over(walkMs(samples, `${RELAY}-x2`), walkMs(samples, RELAY)),
+      limit: 0.6,
+    },
   ],
   (samples) =>
     (["ws", "sse"] as const).flatMap((transport) => {
@@ -166,6 +171,10 @@ function addedMs(samples: Samples): number | undefined {
   const p99 = (subject: string) => samples.median({ measure: "light", subject }, "p99");
   const [behind, direct] = [p99(`${RELAY}-${HUB}`), p99(HUB)];
   return behind === undefined || direct === undefined ? undefined : behind - direct;
+}
+
+function walkMs(samples: Samples, subject: string): number | undefined {
+  return samples.median({ measure: "spread", subject }, "p99");
 }
 
 /** How many times as much a publication costs at the end of a sweep. */

@@ -33,6 +33,7 @@ export function table(samples: Samples, about: About): string {
     ]),
     plain(samples, "storm", "15,000 clients lose their connection at once", ["backMs", "p99"]),
     plain(samples, "light", "50 publications a second to 100 clients", ["p50", "p99", "p999"]),
+    plain(samples, "spread", "4 publications a second to 10,000 clients", ["p50", "p99", "p999"]),
     troubles(samples),
   ];
   return `${sections.filter(Boolean).join("\n\n")}\n`;
@@ -51,6 +52,7 @@ function head({ begin, minutes, machine, missing, skipped }: About, troubled: nu
 
 function delivery(samples: Samples, subscribers: number): string {
   const figures = [
+    ["bytes", "bytes"],
     ["oneUs", "one a tick, µs"],
     ["oneRatio", "× C"],
     ["tenUs", "ten a tick, µs"],

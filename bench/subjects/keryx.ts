@@ -5,20 +5,23 @@ import type { Runtime } from "../../tests/support/runtimes.ts";
 import { startRelay } from "../../tests/support/spawned-relay.ts";
 import { type Feed, startFeed } from "../feed.ts";
 import type { Target, Transport } from "../load.ts";
-import { pin } from "../machine.ts";
+import { pin, spread } from "../machine.ts";
 import type { Running, StartOptions, Subject } from "../subject.ts";
 
 export interface RelayOptions {
   /** Publications that each topic keeps. Default 500. */
   readonly historySize?: number;
+  /** Isolates; with more than one, the relay runs on both cores. Default 1. */
+  readonly workers?: number;
 }
 
 const HUB = "/hubs/live";
 
-/** @returns the relay as `keryx-bun`, `keryx-deno` or `keryx-node` */
+/** @returns the relay as `keryx-bun`, `keryx-deno` or `keryx-node`, and of two isolates `keryx-bun-x2` */
 export function keryx(runtime: Runtime, options: RelayOptions = {}): Subject {
+  const { workers = 1 } = options;
   return {
-    name: `keryx-${runtime.name}`,
+    name: `keryx-${runtime.name}${workers > 1 ? `-x${workers}` : ""}`,
     transports: ["ws", "sse", "json", "messagepack"],
     async start(given) {
       const feed = given.owned.use(await startFeed(given.cores, { mode: "signalr" }));
@@ -32,12 +35,18 @@ export async function startBehind(
   runtime: Runtime,
   options: RelayOptions & StartOptions & { readonly feed: Feed; readonly origin: number },
 ): Promise<Running> {
-  const { transport, cores, owned, feed, origin, historySize = 500 } = options;
+  const { transport, cores, owned, feed, origin, historySize = 500, workers = 1 } = options;
   const pinned = {
     name: runtime.name,
-    command: (...args: readonly string[]) => pin(cores, "server", runtime.command(...args)),
+    command(...args: readonly string[]) {
+      const command = runtime.command(...args);
+      return workers > 1 ? spread(cores, command) : pin(cores, "server", command);
+    },
   };
-  const { url, program } = await startRelay(pinned, configuration(origin, historySize));
+  const { url, program } = await startRelay(pinned, {
+    ...configuration(origin, historySize),
+    workers,
+  });
   owned.defer(() => program.kill().then(() => {}));
   return { pids: [program.pid], target: targetOf(transport, Number(new URL(url).port)), feed };
 }
