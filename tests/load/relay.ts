@@ -8,6 +8,9 @@ export type Kind = Partial<NonNullable<ConfigInput["hubs"][string]["topics"]>[st
 /** Where SignalR clients find the hub on the relay. */
 export const HUB_PATH = "/hubs/load";
 
+/** A busy machine is no reason to open a topic as stale, ms. */
+const OPEN_TIMEOUT_MS = 60_000;
+
 /** Declares topics `{kind}/{id}` of a numbering hub. */
 export function configOf(
   hub: string,
@@ -28,6 +31,7 @@ export function configOf(
   });
   return {
     drainMs: 0,
+    openTimeoutMs: OPEN_TIMEOUT_MS,
     ...rest,
     hubs: { [HUB_PATH]: { origin: hub, topics: Object.fromEntries(topics), privateLane: "lazy" } },
   };
