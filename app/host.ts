@@ -7,6 +7,17 @@ export type { Bindings };
 
 export type Fetch = (request: Request, bindings: Bindings) => Response | Promise<Response>;
 
+/**
+ * An answer of which its client takes nothing for so long is cut with its connection, where the
+ * runtime can do that, ms. Not so a stream: whoever sends one knows when it is too slow.
+ */
+export const ANSWER_MS = 30_000;
+
+/** Whether a response goes on for as long as its client stays. */
+export function isEventStream({ headers }: Response): boolean {
+  return headers.get("content-type") === "text/event-stream";
+}
+
 export interface Listening {
   readonly port: number;
   /** Stops accepting, and cuts what is still open after a moment. */

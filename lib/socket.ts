@@ -13,6 +13,9 @@ export function byteLength(frame: Frame): number {
 
 const encoder = new TextEncoder();
 
+/** How long a client may take for what was on its way to it when it was sent away, ms. */
+export const FAREWELL_MS = 5_000;
+
 /** One open WebSocket. Every method MAY be called after it has closed, and does nothing then. */
 export interface Socket {
   /**
@@ -22,7 +25,11 @@ export interface Socket {
   send(frame: Frame): boolean;
   /** Bytes that were sent and have not left the process yet. */
   readonly bufferedBytes: number;
-  /** Starts the closing handshake. `reason` has at most 123 bytes (RFC 6455 section 5.5.1). */
+  /**
+   * Starts the closing handshake. A peer that does not read, and so never ends it, is to be cut
+   * after `FAREWELL_MS`, or as soon after it as the runtime can.
+   * @param reason at most 123 bytes (RFC 6455 section 5.5.1)
+   */
   close(code: number, reason?: string): void;
 }
 
@@ -38,6 +45,12 @@ export interface SocketHandler {
  * returns who listens to it. The response MUST be handed back to the runtime as it is.
  */
 export type Upgrade = (accept: (socket: Socket) => SocketHandler) => Response;
+
+/**
+ * Breaks the connection on which a response is on its way, with whatever has not been read of it, at
+ * once or within seconds. It does nothing when the response is through, whatever came behind it.
+ */
+export type Cut = () => void;
 
 /**
  * Opens a WebSocket as a client.

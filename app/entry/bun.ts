@@ -3,7 +3,17 @@
 import { pathToFileURL } from "node:url";
 import { asksForWebSocket } from "../../lib/downstream/request.ts";
 import type { Dial, Frame, Socket, SocketHandler } from "../../lib/socket.ts";
-import type { Bindings, Fetch, Host, Isolate, Listening, Port, StartIsolate } from "../host.ts";
+import {
+  ANSWER_MS,
+  type Bindings,
+  type Fetch,
+  type Host,
+  type Isolate,
+  isEventStream,
+  type Listening,
+  type Port,
+  type StartIsolate,
+} from "../host.ts";
 import { run } from "../run.ts";
 
 /** Rides on each server socket. */
@@ -72,8 +82,8 @@ async function serve(options: {
     port: options.port,
     hostname: options.hostname,
     reusePort: options.shared === true,
-    idleTimeout: 0, // a quiet event stream is not idle; heartbeats find who has gone
-    fetch(request, server) {
+    idleTimeout: 0, // neither a poll that waits nor a quiet stream is idle; answers have their own
+    async fetch(request, server) {
       const bindings: Bindings = {
         upgrade: asksForWebSocket(request)
           ? (accept) => {
@@ -86,11 +96,18 @@ async function serve(options: {
         get address() {
           return server.requestIP(request)?.address;
         },
+        // There is no other way to end a response that nobody reads. It takes up to 4 s.
+        cut: () => server.timeout(request, 1),
       };
-      return options.fetch(request, bindings);
+      const response = await options.fetch(request, bindings);
+      // Until the next request on this connection: it also ends one that is kept alive for nothing.
+      if (!isEventStream(response)) server.timeout(request, ANSWER_MS / 1000);
+      return response;
     },
     websocket: {
       maxPayloadLength: 16 * 1024 * 1024, // sessions have limits of their own, and say so
+      // Beyond it Bun drops messages; how much may wait is the relay's to say. 0: no limit.
+      backpressureLimit: 0,
       idleTimeout: 120,
       sendPings: true,
       open(ws) {
@@ -118,6 +135,8 @@ function socketOf(ws: Bun.ServerWebSocket<Data>): Socket {
     },
     close(code, reason) {
       ws.data.closing = true;
+      // It cuts a peer that does not read by itself, after 16 to 20 s.
+      // https://github.com/uNetworking/uWebSockets/issues/206
       ws.close(code, reason);
     },
   };

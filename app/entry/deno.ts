@@ -93,6 +93,8 @@ function serve(options: {
               }
             : undefined,
           address: "hostname" in remoteAddr ? remoteAddr.hostname : undefined,
+          // No `cut`: nothing here ends one connection, and a body that fails is noticed only when
+          // the client reads on. So is a WebSocket that is closed.
         };
         return options.fetch(request, bindings);
       },

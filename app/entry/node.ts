@@ -12,8 +12,23 @@ import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { createAdaptorServer } from "@hono/node-server";
 import { type RawData, type Server, WebSocket, WebSocketServer } from "ws";
 import { asksForWebSocket } from "../../lib/downstream/request.ts";
-import type { Frame, Socket, SocketHandler, Upgrade } from "../../lib/socket.ts";
-import type { Fetch, Host, Isolate, Listening, Port, StartIsolate } from "../host.ts";
+import {
+  FAREWELL_MS,
+  type Frame,
+  type Socket,
+  type SocketHandler,
+  type Upgrade,
+} from "../../lib/socket.ts";
+import {
+  ANSWER_MS,
+  type Fetch,
+  type Host,
+  type Isolate,
+  isEventStream,
+  type Listening,
+  type Port,
+  type StartIsolate,
+} from "../host.ts";
 import { run } from "../run.ts";
 
 const host: Host = {
@@ -102,12 +117,17 @@ function serve(options: {
   fetch: Fetch;
 }): Promise<Listening> {
   const server = createAdaptorServer({
-    async fetch(request, { incoming }) {
+    async fetch(request, { incoming, outgoing }) {
       const { remoteAddress: address } = incoming.socket;
-      return delimit(await options.fetch(request, { upgrade: undefined, address }));
+      // A response that is through has no socket any more.
+      const cut = () => void outgoing.socket?.resetAndDestroy();
+      const response = await options.fetch(request, { upgrade: undefined, address, cut });
+      if (!isEventStream(response)) outgoing.setTimeout(ANSWER_MS);
+      return delimit(response);
     },
   }) as HttpServer;
   const sockets = new WebSocketServer({
+    ...CLOSING,
     noServer: true,
     WebSocket: ServerSocket,
     // What is larger than a session takes is still read, so that the session can say so.
@@ -140,6 +160,9 @@ function serve(options: {
     });
   });
 }
+
+/** An option that the types of ws leave out: a peer that does not end a handshake is cut. */
+const CLOSING: object = { closeTimeout: FAREWELL_MS };
 
 /** Says that there is no body: otherwise Node announces chunks, of which there are none. */
 function delimit(response: Response): Response {

@@ -8,11 +8,15 @@ import { Refusal } from "../../lib/errors.ts";
 import type { Request as TopicRequest } from "../../lib/subscriptions.ts";
 import { acceptsGzip } from "../../lib/wire/encoding.ts";
 import { MAX_RATE, MAX_TOPICS_PER_MESSAGE, MIN_RATE } from "../../lib/wire/message.ts";
+import type { Bindings } from "../host.ts";
 import { answerOf, retryMsOf } from "../refusal.ts";
 import { readDelta } from "./delta.ts";
 
-export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admission>): Hono {
-  const app = new Hono();
+export function sseRoute(
+  context: Context,
+  admissions: ReadonlyMap<string, Admission>,
+): Hono<{ Bindings: Bindings }> {
+  const app = new Hono<{ Bindings: Bindings }>();
   app.get("/sse", async (c) => {
     context.sessions.admit();
     const query = new URL(c.req.url).searchParams;
@@ -23,7 +27,8 @@ export function sseRoute(context: Context, admissions: ReadonlyMap<string, Admis
     const refusal = verdict && answerOf(verdict);
     if (refusal) return refusal;
     const gzip = context.compression === "auto" && acceptsGzip(c.req.header("accept-encoding"));
-    const body = openEventStream(context, requests, { envelope, delta, gzip });
+    const { cut } = c.env;
+    const body = openEventStream(context, requests, { envelope, delta, gzip, cut });
     return c.body(body, 200, gzip ? { ...EVENT_STREAM, "content-encoding": "gzip" } : EVENT_STREAM);
   });
   app.onError((error, c) => {

@@ -1,6 +1,7 @@
 /** Plain Server-Sent Events, PROTOCOL.md section 4: one session for each stream of `/sse`. */
 
 import { type Format, render } from "../fanout/format.ts";
+import type { Cut } from "../socket.ts";
 import type { Request } from "../subscriptions.ts";
 import type { Message, Publication } from "../topic/publication.ts";
 import {
@@ -109,6 +110,7 @@ const RETRY_MS = 1000;
  * @param requests topics of one hub
  * @param options.delta whether it asked for deltas, which come in envelopes only
  * @param options.gzip whether the body is compressed
+ * @param options.cut breaks the connection of a client that was sent away and does not read
  * @returns the response's body
  * @throws {Refusal} when a topic is refused, before anything is streamed
  */
@@ -119,10 +121,16 @@ export function openEventStream(
     envelope,
     delta = false,
     gzip = false,
-  }: { readonly envelope: boolean; readonly delta?: boolean; readonly gzip?: boolean },
+    cut,
+  }: {
+    readonly envelope: boolean;
+    readonly delta?: boolean;
+    readonly gzip?: boolean;
+    readonly cut?: Cut | undefined;
+  },
 ): ReadableStream<Uint8Array> {
   const { relay, sessions, stats, limits, wheel, heartbeatMs, random } = context;
-  const stream = createStreamSink(leave);
+  const stream = createStreamSink(leave, { wheel, cut });
   const sink = gzip ? createGzipSink(stream) : stream;
   const subscriptions = relay.subscriptions({
     sink,

@@ -58,8 +58,8 @@ export function outage(test: StagedTest): void {
     expect(opening.at(-1)).toMatchObject({ type: "subscribed", state: "stale" });
     const returning = await openSse(url, { lastEventId: before });
     expect(brief((await returning.opening())[0])).toMatchObject([
-      "keryx.reset",
-      { topic: "fragile/3", reason: "break" },
+      "keryx.subscribed",
+      { topic: "fragile/3", recovered: true, state: "stale" },
     ]);
     expect((await ask(relay.url, "/topics/fragile/3")).json()).toMatchObject({ state: "stale" });
     // Of a topic that nobody watched before, nothing is known.
@@ -122,8 +122,7 @@ export function outage(test: StagedTest): void {
     // An EventSource that is refused once never tries again.
     const stream = await openSse(`${url}/sse?topic=match/1`, { lastEventId: position });
     expect((await stream.opening()).map(brief)).toMatchObject([
-      ["keryx.reset", { reason: "break", snapshot: { matchId: 1 } }],
-      ["keryx.subscribed", { state: "stale" }],
+      ["keryx.subscribed", { recovered: true, state: "stale" }],
     ]);
     const hub = await connectHub(`${url}/hubs/live`);
     expect(hub.state).toBe(HubConnectionState.Connected);

@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { describe, expect, test } from "vitest";
 import { openEventStream } from "../../lib/downstream/sse.ts";
+import { FAREWELL_MS } from "../../lib/socket.ts";
 import type { Request } from "../../lib/subscriptions.ts";
 import { createSetting, type Setting } from "../support/context.ts";
 import { turn } from "../support/turn.ts";
@@ -277,10 +278,23 @@ describe("the connection", () => {
     expect(pushes).toBeGreaterThanOrEqual(9);
     expect(pushes).toBeLessThanOrEqual(11);
     expect(setting.stats.slowDisconnects).toBe(1);
-    expectGone(setting);
-    // What it was sent before is whole.
+    // What it was sent before is whole, if it reads it soon.
     const events = eventsOf(await new Response(body).text());
     expect(events).toHaveLength(2 + pushes);
+    expectGone(setting);
+  });
+
+  test("is cut when it is sent away and does not read", async () => {
+    const setting = setUp();
+    let cuts = 0;
+    const cut = () => void cuts++;
+    openEventStream(setting.context, [{ topic: "match/42" }], { envelope: false, cut });
+    void setting.context.sessions.drain(1_000);
+    setting.clock.advance(FAREWELL_MS);
+    expect(cuts).toBe(0);
+    setting.clock.advance(200); // its turn to leave came after a moment
+    expect(cuts).toBe(1);
+    expectGone(setting);
   });
 
   test.each([
