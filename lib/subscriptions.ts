@@ -89,8 +89,8 @@ export function drop(subscriber: Subscriber, entry: Entry): void {
 interface Held {
   readonly feed: Feed<Raw>;
   readonly entry: Entry;
-  /** The last request for it: an earlier one that is still waiting gives way. */
-  request: object;
+  /** Number of the last request for it: an earlier one that is still waiting gives way. */
+  request: number;
   /** Who has it: a subscriber for each rate. */
   subscriber: OwnSubscriber;
   /** Whether it is in the audience. */
@@ -129,6 +129,7 @@ class OwnSubscriptions implements Subscriptions {
   readonly #uncapped: OwnSubscriber;
   /** By their period, ms. Few connections have any. */
   #capped: Map<number, OwnSubscriber> | undefined;
+  #requestCount = 0;
   #closed = false;
 
   constructor(options: SubscriptionsOptions, context: SubscriptionsContext) {
@@ -152,7 +153,8 @@ class OwnSubscriptions implements Subscriptions {
 
   open(requests: readonly Request[]): void {
     if (this.#closed) return;
-    const batch = this.#hold(requests, requests);
+    const request = ++this.#requestCount;
+    const batch = this.#hold(requests, request);
     // What is opened anew begins anew: nothing of it comes until its opening does.
     const again = batch.filter((held) => held.placed);
     for (const held of again) held.placed = false;
@@ -161,19 +163,24 @@ class OwnSubscriptions implements Subscriptions {
     const waits = batch.flatMap(
       ({ feed, entry }) => feed.settle(entry, since.get(entry.topic.name)) ?? [],
     );
-    if (waits.length === 0) this.#finish(batch, requests);
-    else void Promise.all(waits).then(() => this.#finish(batch, requests));
+    const finish = () =>
+      this.#finish(
+        batch.filter((held) => held.request === request),
+        requests,
+      );
+    if (waits.length === 0) finish();
+    else void Promise.all(waits).then(finish);
   }
 
   follow(topic: string): void {
     if (this.#closed) return;
-    for (const held of this.#hold([{ topic }], {})) this.#enter(held);
+    for (const held of this.#hold([{ topic }], ++this.#requestCount)) this.#enter(held);
   }
 
   async join(topic: string): Promise<Raw | undefined> {
     // Held from here on it would never be released.
     if (this.#closed) throw new Refusal("unavailable", "The connection has ended", topic);
-    const request = {};
+    const request = ++this.#requestCount;
     const [held] = this.#hold([{ topic }], request) as [Held];
     // At once, so that nothing is missed that comes right behind the origin's answer.
     this.#enter(held);
@@ -213,13 +220,13 @@ class OwnSubscriptions implements Subscriptions {
     this.options.onEnded?.(name);
   }
 
-  /** Opens those of a batch that are still wanted by this request. */
+  /** Opens those of a batch that are still there. */
   #finish(batch: readonly Held[], requests: readonly Request[]): void {
     if (this.#closed) return;
     const ready: Held[] = [];
     for (const held of new Set(batch)) {
       const { name } = held.entry.topic;
-      if (this.#topics.get(name) !== held || held.request !== requests) continue;
+      if (this.#topics.get(name) !== held) continue;
       if (held.entry.ended) this.#tellEnded(name, held);
       else ready.push(held);
     }
@@ -286,7 +293,7 @@ class OwnSubscriptions implements Subscriptions {
   }
 
   /** Holds all of them or none. */
-  #hold(wanted: readonly { readonly topic: string }[], request: object): Held[] {
+  #hold(wanted: readonly { readonly topic: string }[], request: number): Held[] {
     const { feed: only, maxTopics } = this.options;
     const { find } = this.#context;
     // Each is found before the first is held.
@@ -303,7 +310,8 @@ class OwnSubscriptions implements Subscriptions {
           }
           const entry = feed.hold(topic, { spec, parameters });
           held = { feed, entry, request, subscriber: this.#uncapped, placed: false };
-          this.#topics.set(topic, held);
+          // By the name that all have, not by a copy that would be kept for each.
+          this.#topics.set(entry.topic.name, held);
           fresh.push(topic);
         }
         return held;

@@ -18,8 +18,9 @@ import { run } from "../run.ts";
 
 /** Rides on each server socket. */
 interface Data {
-  readonly accept: (socket: Socket) => SocketHandler;
-  handler?: SocketHandler;
+  /** Until it is open. */
+  accept?: ((socket: Socket) => SocketHandler) | undefined;
+  handler?: SocketHandler | undefined;
   /** Set once the socket was closed from this side. */
   closing?: true;
 }
@@ -111,7 +112,9 @@ async function serve(options: {
       idleTimeout: 120,
       sendPings: true,
       open(ws) {
-        ws.data.handler = ws.data.accept(socketOf(ws));
+        const { data } = ws;
+        data.handler = data.accept?.(new ServerSocket(ws));
+        data.accept = undefined;
       },
       message: (ws, message) => ws.data.handler?.message(message),
       close({ data }, code, reason) {
@@ -126,20 +129,28 @@ async function serve(options: {
   };
 }
 
-function socketOf(ws: Bun.ServerWebSocket<Data>): Socket {
-  return {
-    // −1: queued behind others; 0: dropped, the socket has closed.
-    send: (frame) => ws.send(frame) >= 0,
-    get bufferedBytes() {
-      return ws.getBufferedAmount();
-    },
-    close(code, reason) {
-      ws.data.closing = true;
-      // It cuts a peer that does not read by itself, after 16 to 20 s.
-      // https://github.com/uNetworking/uWebSockets/issues/206
-      ws.close(code, reason);
-    },
-  };
+/** A class, because there is one for each client. */
+class ServerSocket implements Socket {
+  readonly #ws: Bun.ServerWebSocket<Data>;
+
+  constructor(ws: Bun.ServerWebSocket<Data>) {
+    this.#ws = ws;
+  }
+
+  send(frame: Frame): boolean {
+    return this.#ws.send(frame) >= 0; // −1: queued behind others; 0: dropped, the socket has closed
+  }
+
+  get bufferedBytes(): number {
+    return this.#ws.getBufferedAmount();
+  }
+
+  close(code: number, reason?: string): void {
+    this.#ws.data.closing = true;
+    // It cuts a peer that does not read by itself, after 16 to 20 s.
+    // https://github.com/uNetworking/uWebSockets/issues/206
+    this.#ws.close(code, reason);
+  }
 }
 
 function dial(...[url, { headers, signal, accept }]: Parameters<Dial>): Promise<void> {

@@ -1,8 +1,9 @@
 /** Plain Server-Sent Events, PROTOCOL.md section 4: one session for each stream of `/sse`. */
 
+import type { Timer } from "../clock.ts";
 import { type Format, render } from "../fanout/format.ts";
 import type { Cut } from "../socket.ts";
-import type { Request } from "../subscriptions.ts";
+import type { Request, Subscriptions, SubscriptionsOptions } from "../subscriptions.ts";
 import type { Message, Publication } from "../topic/publication.ts";
 import {
   noticeFields,
@@ -15,7 +16,7 @@ import { printComment, printEvent } from "../wire/sse.ts";
 import type { Context } from "./context.ts";
 import { createGzipSink } from "./gzip.ts";
 import type { Session } from "./sessions.ts";
-import { createStreamSink } from "./stream-sink.ts";
+import { createStreamSink, type StreamSink } from "./stream-sink.ts";
 import { wsDeltaFormat } from "./ws.ts";
 
 const encoder = new TextEncoder();
@@ -105,65 +106,78 @@ const HEARTBEAT: Uint8Array = encoder.encode(printComment(PADDING_BYTES));
 /** A client reconnects after this and up to as much again, ms: those who were cut together spread. */
 const RETRY_MS = 1000;
 
+export interface EventStreamOptions {
+  readonly envelope: boolean;
+  /** Whether it asked for deltas, which come in envelopes only. */
+  readonly delta?: boolean;
+  /** Whether the body is compressed. */
+  readonly gzip?: boolean;
+  /** Breaks the connection of a client that was sent away and does not read. */
+  readonly cut?: Cut | undefined;
+}
+
 /**
  * Serves one client.
  * @param requests topics of one hub
- * @param options.delta whether it asked for deltas, which come in envelopes only
- * @param options.gzip whether the body is compressed
- * @param options.cut breaks the connection of a client that was sent away and does not read
  * @returns the response's body
  * @throws {Refusal} when a topic is refused, before anything is streamed
  */
 export function openEventStream(
   context: Context,
   requests: readonly Request[],
-  {
-    envelope,
-    delta = false,
-    gzip = false,
-    cut,
-  }: {
-    readonly envelope: boolean;
-    readonly delta?: boolean;
-    readonly gzip?: boolean;
-    readonly cut?: Cut | undefined;
-  },
+  options: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
-  const { relay, sessions, stats, limits, wheel, heartbeatMs, random } = context;
-  const stream = createStreamSink(leave, { wheel, cut });
-  const sink = gzip ? createGzipSink(stream) : stream;
-  const subscriptions = relay.subscriptions({
-    sink,
-    format: delta ? envelopeDeltaFormat : envelope ? envelopeFormat : sseFormat,
-    maxTopics: limits.topicsPerConnection,
-    onSlow() {
-      stats.slowDisconnects++;
-      end();
-    },
-  });
-  const retryMs = RETRY_MS + Math.floor(random() * RETRY_MS);
-  sink.send(encoder.encode(`${printComment(PADDING_BYTES)}retry: ${retryMs}\n\n`));
-  subscriptions.open(requests);
+  return new EventStreamSession(context, requests, options).sink.body;
+}
 
-  const session: Session = {
-    transport: "sse",
-    drain(retryMs) {
-      sink.send(encoder.encode(printFarewell(retryMs, { envelope })));
-      end();
-    },
-  };
-  const heartbeat = wheel.every(heartbeatMs, () => sink.send(HEARTBEAT));
-  sessions.add(session);
-  return sink.body;
+/** A class: there is one for each connection, and closures would take several times the memory. */
+class EventStreamSession implements Session, SubscriptionsOptions {
+  readonly transport = "sse";
+  readonly sink: StreamSink;
+  readonly format: Format;
+  readonly maxTopics: number;
+  readonly #context: Context;
+  readonly #envelope: boolean;
+  readonly #subscriptions: Subscriptions;
+  readonly #heartbeat: Timer;
 
-  function leave(): void {
-    heartbeat.cancel();
-    subscriptions.closeAll();
-    sessions.remove(session);
+  constructor(context: Context, requests: readonly Request[], options: EventStreamOptions) {
+    const { relay, sessions, limits, wheel, heartbeatMs, random } = context;
+    const { envelope, delta, gzip, cut } = options;
+    const stream = createStreamSink(() => this.#leave(), { wheel, cut });
+    const sink = gzip ? createGzipSink(stream) : stream;
+    this.sink = sink;
+    this.format = delta ? envelopeDeltaFormat : envelope ? envelopeFormat : sseFormat;
+    this.maxTopics = limits.topicsPerConnection;
+    this.#context = context;
+    this.#envelope = envelope;
+    this.#subscriptions = relay.subscriptions(this);
+    const retryMs = RETRY_MS + Math.floor(random() * RETRY_MS);
+    sink.send(encoder.encode(`${printComment(PADDING_BYTES)}retry: ${retryMs}\n\n`));
+    this.#subscriptions.open(requests);
+    this.#heartbeat = wheel.every(heartbeatMs, () => sink.send(HEARTBEAT));
+    sessions.add(this);
   }
 
-  function end(): void {
-    leave();
-    sink.close();
+  drain(retryMs: number): void {
+    const { sink } = this;
+    sink.send(encoder.encode(printFarewell(retryMs, { envelope: this.#envelope })));
+    this.#end();
+  }
+
+  onSlow(): void {
+    this.#context.stats.slowDisconnects++;
+    this.#end();
+  }
+
+  #leave(): void {
+    this.#heartbeat.cancel();
+    this.#subscriptions.closeAll();
+    this.#context.sessions.remove(this);
+  }
+
+  #end(): void {
+    this.#leave();
+    this.sink.close();
   }
 }

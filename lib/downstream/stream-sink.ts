@@ -1,7 +1,7 @@
 /** A sink over a response body, for every transport that streams one. */
 
 import type { Sink } from "../fanout/sink.ts";
-import { type Cut, FAREWELL_MS } from "../socket.ts";
+import { type Cut, FAREWELL_MS, type Frame } from "../socket.ts";
 import type { Wheel } from "../wheel.ts";
 
 export interface StreamSink extends Sink {
@@ -20,39 +20,56 @@ export function createStreamSink(
   onGone: () => void,
   ending?: { readonly wheel: Wheel; readonly cut: Cut | undefined },
 ): StreamSink {
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  let open = true;
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(created) {
-        controller = created;
-      },
-      cancel() {
-        if (!open) return;
-        open = false;
-        onGone();
-      },
-    },
-    // Counted in bytes, from nothing: what has not been read yet is what is missing from 0.
-    new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
-  );
-  return {
-    body,
-    send(frame) {
-      if (!open || !controller) return true;
-      controller.enqueue(typeof frame === "string" ? new TextEncoder().encode(frame) : frame);
-      return (controller.desiredSize ?? 0) >= 0;
-    },
-    get bufferedBytes() {
-      return open ? -(controller?.desiredSize ?? 0) : 0;
-    },
-    close() {
-      if (!open) return;
-      open = false;
-      controller?.close();
-      if (!ending || (controller?.desiredSize ?? 0) >= 0) return;
-      const drop = () => controller?.error(new Error("The client did not read to the end"));
-      ending.wheel.after(FAREWELL_MS, ending.cut ?? drop);
-    },
-  };
+  return new BodySink(onGone, ending?.wheel, ending?.cut);
+}
+
+/** Counted in bytes, from nothing: what has not been read yet is what is missing from 0. */
+const FROM_NOTHING = new ByteLengthQueuingStrategy({ highWaterMark: 0 });
+
+/** A class, and the source of its body: there is one for each stream. */
+class BodySink implements StreamSink {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly #onGone: () => void;
+  readonly #wheel: Wheel | undefined;
+  readonly #cut: Cut | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #open = true;
+
+  constructor(onGone: () => void, wheel: Wheel | undefined, cut: Cut | undefined) {
+    this.#onGone = onGone;
+    this.#wheel = wheel;
+    this.#cut = cut;
+    this.body = new ReadableStream(this, FROM_NOTHING);
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+  }
+
+  cancel(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#onGone();
+  }
+
+  send(frame: Frame): boolean {
+    const controller = this.#controller;
+    if (!this.#open || !controller) return true;
+    controller.enqueue(typeof frame === "string" ? new TextEncoder().encode(frame) : frame);
+    return (controller.desiredSize ?? 0) >= 0;
+  }
+
+  get bufferedBytes(): number {
+    return this.#open ? -(this.#controller?.desiredSize ?? 0) : 0;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const controller = this.#controller;
+    controller?.close();
+    if (!this.#wheel || (controller?.desiredSize ?? 0) >= 0) return;
+    const drop = () => controller?.error(new Error("The client did not read to the end"));
+    this.#wheel.after(FAREWELL_MS, this.#cut ?? drop);
+  }
 }
