@@ -12,6 +12,7 @@ import {
   drop,
   type Found,
   type Subscriptions,
+  type SubscriptionsContext,
   type SubscriptionsOptions,
 } from "./subscriptions.ts";
 import type { Publication } from "./topic/publication.ts";
@@ -83,6 +84,7 @@ export function createRelay(options: {
     throw new Refusal("unknown_topic", `No hub declares a topic "${topic}"`, topic);
   }
 
+  const context: SubscriptionsContext = { find, fanout };
   return {
     hubs,
     start() {
@@ -94,7 +96,7 @@ export function createRelay(options: {
     },
     find,
 
-    subscriptions: (options) => createSubscriptions(options, { find, fanout }),
+    subscriptions: (options) => createSubscriptions(options, context),
 
     async read(topic) {
       const { feed, spec, parameters } = find(topic);

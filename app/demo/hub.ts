@@ -311,7 +311,10 @@ function limit(connection: HubConnection<Raw>): HubConnection<Raw> {
     if (sink.bufferedBytes > MAX_BUFFERED_BYTES) connection.close(TOO_SLOW);
   };
   return {
-    ...connection,
+    protocol: connection.protocol,
+    transport: connection.transport,
+    close: (close) => connection.close(close),
+    cut: () => connection.cut(),
     send(message) {
       connection.send(message);
       check();

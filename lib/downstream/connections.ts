@@ -9,11 +9,11 @@ import type { Wheel } from "../wheel.ts";
 import type { HubProtocol, Raw } from "../wire/hub.ts";
 import {
   createHubReceiver,
-  type HubClose,
+  type HubContext,
   type HubLimits,
   type HubReceiver,
-  type HubReceiverOptions,
   type HubTransport,
+  type Serving,
 } from "./hub.ts";
 import type { PollSink } from "./polling.ts";
 import type { Link } from "./reattach.ts";
@@ -33,27 +33,23 @@ export interface Identity {
   readonly origin: string | undefined;
 }
 
-/** Who listens to a new connection. */
-export type Serving = Pick<HubReceiverOptions, "prepare" | "abandon" | "open">;
-
 /** A client that has a transport. */
-export interface Opened {
-  readonly kind: HubTransport["kind"];
-  close(close: HubClose): void;
-}
+export type Opened = Pick<HubReceiver, "kind" | "close">;
 
 /** One connection: everything between its first request and its end. */
 export interface Connection {
   readonly identity: Identity;
   /** Its transport, from the request on that asked for one. */
   kind: HubTransport["kind"] | undefined;
+  /** Who is to listen, until it has its transport. */
+  serving: Serving | undefined;
   receiver: HubReceiver | undefined;
   opened: Opened | undefined;
   /** What was posted before there was a transport. */
-  early: Uint8Array[];
+  early: Uint8Array[] | undefined;
   earlyBytes: number;
-  /** Posts are taken one after the other. */
-  posts: Promise<unknown>;
+  /** The last of its posts, while they are taken: one after the other. */
+  posts: Promise<unknown> | undefined;
   /** Gives it up when nobody comes. */
   expiry: Timer | undefined;
   /** Of a connection that polls. */
@@ -85,16 +81,13 @@ export interface Connections {
   isRetired(id: string): boolean;
   /** A connection that is given up soon. @param identity none of a client that has not negotiated */
   create(identity: Identity | undefined): Connection;
-  /** Puts a receiver behind a transport, and gives it what was posted before. */
-  start(
-    connection: Connection,
-    serving: Serving,
-    transport: HubTransport,
-    stateful?: StatefulBuffer,
-  ): void;
+  /** Puts a receiver behind its transport, and gives it what was posted before. `serving` MUST be set. */
+  start(connection: Connection, transport: HubTransport, stateful?: StatefulBuffer): void;
   receive(connection: Connection, chunk: Frame): void;
   /** Gives a connection up unless somebody comes for it in time. */
   expire(connection: Connection): void;
+  /** Somebody has come for it. */
+  keep(connection: Connection): void;
   /** It is found no more, and its token is used. */
   retire(connection: Connection): void;
   /** One without a transport goes to live elsewhere. */
@@ -107,18 +100,24 @@ export interface Connections {
 
 export function createConnections(options: ConnectionsOptions): Connections {
   const { clock, wheel, limits, protocols } = options;
+  const context: HubContext = { protocols, wheel, now: clock.now, limits };
   const connections = new Map<string, Connection>();
   /** Connections that are over, until their token is too old to be claimed again. */
   const retired = new Set<string>();
 
-  function expire(connection: Connection): void {
+  function keep(connection: Connection): void {
     connection.expiry?.cancel();
+    connection.expiry = undefined;
+  }
+
+  function expire(connection: Connection): void {
+    keep(connection);
     connection.expiry = wheel.after(limits.disconnectTimeoutMs, () => give(connection));
   }
 
   function retire(connection: Connection): void {
     const { id, issuedAt } = connection.identity;
-    connection.expiry?.cancel();
+    keep(connection);
     if (!connections.delete(id)) return;
     const leftMs = issuedAt + limits.disconnectTimeoutMs - clock.now();
     if (leftMs <= 0) return;
@@ -156,11 +155,12 @@ export function createConnections(options: ConnectionsOptions): Connections {
           origin: undefined,
         },
         kind: undefined,
+        serving: undefined,
         receiver: undefined,
         opened: undefined,
-        early: [],
+        early: undefined,
         earlyBytes: 0,
-        posts: Promise.resolve(),
+        posts: undefined,
         expiry: undefined,
         poll: undefined,
         link: undefined,
@@ -169,24 +169,17 @@ export function createConnections(options: ConnectionsOptions): Connections {
       expire(connection);
       return connection;
     },
-    start(connection, serving, transport, stateful) {
-      const { kind } = transport;
-      const receiver = createHubReceiver({
-        transport,
-        protocols,
-        wheel,
-        now: clock.now,
-        limits,
-        stateful,
-        ...serving,
-      });
+    start(connection, transport, stateful) {
+      const { serving, early = [] } = connection;
+      if (!serving) return; // started already
+      const receiver = createHubReceiver({ transport, serving, stateful }, context);
+      connection.serving = undefined;
       connection.receiver = receiver;
-      connection.kind = kind;
-      connection.expiry?.cancel();
-      connection.opened = { kind, close: receiver.close };
-      options.onOpened(connection.opened);
-      const { early } = connection;
-      connection.early = [];
+      connection.kind = transport.kind;
+      keep(connection);
+      connection.opened = receiver;
+      options.onOpened(receiver);
+      connection.early = undefined;
       for (const chunk of early) receiver.receive(chunk);
     },
     receive(connection, chunk) {
@@ -194,9 +187,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       connection.receiver?.receive(chunk);
     },
     expire,
+    keep,
     retire,
     release(connection) {
-      connection.expiry?.cancel();
+      keep(connection);
       connections.delete(connection.identity.id);
     },
     close,

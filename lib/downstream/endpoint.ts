@@ -5,24 +5,25 @@
  * @see https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/TransportProtocols.md
  */
 
-import type { Upgrade } from "../socket.ts";
+import type { Cut, Frame, Upgrade } from "../socket.ts";
+import type { Raw } from "../wire/hub.ts";
 import type { AvailableTransport, TransportName } from "../wire/negotiate.ts";
-import { DATA, empty, TEXT, text } from "./answer.ts";
+import { empty, TEXT, text } from "./answer.ts";
 import {
   type Connection,
+  type Connections,
   type ConnectionsOptions,
   createConnections,
   type Identity,
-  type Serving,
 } from "./connections.ts";
 import { createForwarder, type Errand, type ForwarderOptions } from "./forward.ts";
-import type { HubTransport } from "./hub.ts";
-import { wrapFor } from "./hub-format.ts";
-import { createPollSink, POLL_HEADERS } from "./polling.ts";
+import type { HubTransport, Serving } from "./hub.ts";
+import { printHubEvent } from "./hub-format.ts";
+import { openPolling, POLL_HEADERS, type PollingOptions } from "./polling.ts";
 import { post, remove } from "./post.ts";
 import { canReattach, createSockets, type SocketOptions } from "./reattach.ts";
 import { queryOf, transportOf } from "./request.ts";
-import { createStreamSink } from "./stream-sink.ts";
+import { createStreamSink, type StreamSink } from "./stream-sink.ts";
 
 /** Who asks for a transport, and with what. */
 export interface Claim {
@@ -39,14 +40,15 @@ export interface Bindings {
   readonly upgrade: Upgrade | undefined;
   /** Of the client, where the runtime tells. */
   readonly address?: string | undefined;
+  /** Absent where the runtime has no such thing. */
+  readonly cut?: Cut | undefined;
 }
 
 export type EndpointLimits = ConnectionsOptions["limits"] &
-  SocketOptions["limits"] & {
+  SocketOptions["limits"] &
+  PollingOptions["limits"] & {
     /** Connections here, those included that have only posted so far; more are answered 503. */
     readonly connections: number;
-    /** A poll is answered without data after this; 90,000 ms. */
-    readonly pollTimeoutMs: number;
   };
 
 export interface EndpointOptions extends ConnectionsOptions {
@@ -78,6 +80,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   const { clock, wheel, limits, identify, transports } = options;
   const connections = createConnections(options);
   const sockets = createSockets({ connections, wheel, limits });
+  const polling: PollingOptions = { connections, clock, wheel, limits };
 
   const forwarder =
     options.forwarding &&
@@ -86,7 +89,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   async function handle(request: Request, bindings: Bindings): Promise<Response> {
     const { method, signal } = request;
     if (method !== "GET" && method !== "POST" && method !== "DELETE") return empty(405, TEXT);
-    const { upgrade, address } = bindings;
+    const { upgrade, address, cut } = bindings;
     const wanted = method === "GET" ? transportOf(request, upgrade !== undefined) : undefined;
     const ids = queryOf(request, "id");
     if (ids.length === 0 || (ids.length === 1 && ids[0] === "")) {
@@ -96,7 +99,9 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       if (!transports.includes(wanted)) return unsupported(wanted);
       const serving = await options.serve({ identity: undefined, request, address });
       if (serving instanceof Response) return serving;
-      return sockets.open(connections.create(undefined), serving, upgrade);
+      const connection = connections.create(undefined);
+      connection.serving = serving;
+      return sockets.open(connection, upgrade);
     }
     const identity = ids.length === 1 ? await identify(ids[0] as string) : undefined;
     if (!identity) return missing(wanted);
@@ -117,9 +122,10 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       connections.retire(connection);
       return serving;
     }
-    if (kind === "polling") return openPolling(connection, serving);
-    if (kind === "sse") return openEvents(connection, serving);
-    return upgrade ? sockets.open(connection, serving, upgrade) : empty(405, TEXT);
+    connection.serving = serving;
+    if (kind === "polling") return openPolling(connection, polling);
+    if (kind === "sse") return openEvents(connection, cut);
+    return upgrade ? sockets.open(connection, upgrade) : empty(405, TEXT);
   }
 
   /** Answers all but the GET that opens a connection. */
@@ -143,20 +149,10 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     return empty(503, TEXT);
   }
 
-  function openEvents(connection: Connection, serving: Serving): Response {
-    const sink = createStreamSink(() => connections.give(connection));
-    const transport: HubTransport = {
-      kind: "sse",
-      sink,
-      wrap: wrapFor("sse"),
-      close() {
-        connections.retire(connection);
-        connections.close(connection);
-        sink.close();
-      },
-    };
+  function openEvents(connection: Connection, cut: Cut | undefined): Response {
+    const sink = createStreamSink(() => connections.give(connection), { wheel, cut });
     sink.send(":\r\n"); // at once: makes EventSource open
-    connections.start(connection, serving, transport);
+    connections.start(connection, new EventStream(connections, connection, sink));
     return new Response(sink.body, {
       headers: {
         "content-type": "text/event-stream",
@@ -168,33 +164,31 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     });
   }
 
-  function openPolling(connection: Connection, serving: Serving): Response {
-    const sink = createPollSink({
-      clock,
-      wheel,
-      pollTimeoutMs: limits.pollTimeoutMs,
-      onPoll: () => connection.expiry?.cancel(),
-      onAnswered() {
-        if (connections.get(connection.identity.id)) connections.expire(connection);
-      },
-      onEnd: () => connections.retire(connection),
-    });
-    connection.poll = sink;
-    const transport: HubTransport = {
-      kind: "polling",
-      sink,
-      wrap: wrapFor("polling"),
-      close() {
-        connections.close(connection);
-        sink.finish();
-      },
-    };
-    connections.start(connection, serving, transport);
-    connections.expire(connection);
-    return empty(200, { ...POLL_HEADERS, ...DATA });
+  return { handle };
+}
+
+/** What carries a connection over Server-Sent Events. A class, as there is one for each. */
+class EventStream implements HubTransport {
+  readonly kind = "sse";
+  readonly sink: StreamSink;
+  readonly #connections: Connections;
+  readonly #connection: Connection;
+
+  constructor(connections: Connections, connection: Connection, sink: StreamSink) {
+    this.#connections = connections;
+    this.#connection = connection;
+    this.sink = sink;
   }
 
-  return { handle };
+  wrap(messages: Raw): Frame {
+    return printHubEvent(messages);
+  }
+
+  close(): void {
+    this.#connections.retire(this.#connection);
+    this.#connections.close(this.#connection);
+    this.sink.close();
+  }
 }
 
 const KINDS: Readonly<Record<TransportName, HubTransport["kind"]>> = {

@@ -8,14 +8,15 @@ import { HubError, messageOf } from "../errors.ts";
 import { isShared } from "../feed/spec.ts";
 import type { Hub } from "../relay.ts";
 import { readClientRequest } from "../upstream/client.ts";
-import type { Lane, LaneListener, PrivateLanes } from "../upstream/private.ts";
+import type { Lane, PrivateLanes } from "../upstream/private.ts";
 import type { HubProtocol, Raw } from "../wire/hub.ts";
 import type { TransportName } from "../wire/negotiate.ts";
 import { type Admission, refusedResponse, unavailableResponse } from "./admission.ts";
 import { CUT, isRelay, until } from "./below.ts";
-import type { Opened, Serving } from "./connections.ts";
+import type { Opened } from "./connections.ts";
 import type { Context } from "./context.ts";
 import { type Bindings, type Claim, createEndpoint, type EndpointLimits } from "./endpoint.ts";
+import type { Serving } from "./hub.ts";
 import { PROTOCOLS } from "./hub-format.ts";
 import { type Admitted, answerNegotiation, createConnectionId } from "./negotiation.ts";
 import type { Session } from "./sessions.ts";
@@ -47,12 +48,6 @@ export interface Gateway {
   handle(request: Request, bindings: Bindings): Promise<Response>;
 }
 
-const SESSION_TRANSPORTS = {
-  websocket: "signalr-websocket",
-  sse: "signalr-sse",
-  polling: "signalr-polling",
-} as const;
-
 export function createGateway(options: GatewayOptions): Gateway {
   const { context, hub, lanes, tokens, admission, limits, transports, bus } = options;
   const { stats, sessions, clock, wheel } = context;
@@ -71,11 +66,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     onFull: sessions.turnAway,
     forwarding: bus && { bus, name: hub.spec.path },
     onOpened(connection) {
-      const session: Session = {
-        transport: SESSION_TRANSPORTS[connection.kind],
-        // When to come back cannot be said; stock clients have their own delays.
-        drain: () => connection.close({ allowReconnect: true }),
-      };
+      const session = new HubSession(connection);
       open.set(connection, session);
       sessions.add(session);
     },
@@ -119,23 +110,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     const isBelow = isRelay(request);
     let isAbandoned = false;
     let lane: Lane | undefined;
-    // What comes over the private lane before the client's handshake has been answered.
-    let listener: LaneListener | undefined;
-    let early: ((listener: LaneListener) => void)[] = [];
-    const tell = (event: (listener: LaneListener) => void) => {
-      if (listener) event(listener);
-      else early.push(event);
-    };
-    const createLane = (protocol: HubProtocol<Raw>) =>
-      lanes.createLane(client, protocol, origin, {
-        onMessage: (message, record) => tell((to) => to.onMessage(message, record)),
-        onEnd: (close) => tell((to) => to.onEnd(close)),
-        onRefused: (ids, reason) => tell((to) => to.onRefused(ids, reason)),
-      });
     const prepare = async (protocol: HubProtocol<Raw>): Promise<void> => {
       if (isBelow) await reachOrigin(protocol, () => isAbandoned);
       if (!isEager || isAbandoned) return;
-      lane = createLane(protocol);
+      lane = lanes.createLane({ client, protocol, token: origin });
       await lane.open().catch((error: unknown) => {
         // The origin's own words are for its client; what else went wrong is not.
         if (error instanceof HubError) throw error;
@@ -150,16 +128,9 @@ export function createGateway(options: GatewayOptions): Gateway {
         lane?.close();
       },
       open(connection) {
-        if (!isOff) lane ??= createLane(connection.protocol);
-        const served = serveSignalR(context, hub, lane, connection, { isBelow });
-        listener = served.lane;
-        const events = early;
-        early = [];
-        // Behind the handshake's answer, and behind whatever its handler has to set up.
-        queueMicrotask(() => {
-          for (const event of events) event(served.lane);
-        });
-        return served.handler;
+        const { protocol } = connection;
+        if (!isOff) lane ??= lanes.createLane({ client, protocol, token: origin });
+        return serveSignalR(context, hub, lane, connection, { isBelow });
       },
     };
   }
@@ -183,4 +154,28 @@ export function createGateway(options: GatewayOptions): Gateway {
       }),
     handle: endpoint.handle,
   };
+}
+
+const SESSION_TRANSPORTS = {
+  websocket: "signalr-websocket",
+  sse: "signalr-sse",
+  polling: "signalr-polling",
+} as const;
+
+/** A class, as there is one for each connection. */
+class HubSession implements Session {
+  readonly #connection: Opened;
+
+  constructor(connection: Opened) {
+    this.#connection = connection;
+  }
+
+  get transport(): Session["transport"] {
+    return SESSION_TRANSPORTS[this.#connection.kind];
+  }
+
+  /** When to come back cannot be said; stock clients have their own delays. */
+  drain(): void {
+    this.#connection.close({ allowReconnect: true });
+  }
 }

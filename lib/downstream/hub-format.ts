@@ -16,14 +16,14 @@ export const PROTOCOLS: Readonly<Record<ProtocolName, HubProtocol<Raw>>> = {
 type Kind = HubTransport["kind"];
 
 /** One frame of a transport out of whole hub messages; an event stream shows them as one event. */
-export function wrapFor(kind: Kind): (messages: Raw) => Frame {
+function wrapFor(kind: Kind): (messages: Raw) => Frame {
   return kind === "sse" ? printHubEvent : (messages) => messages;
 }
 
 const encoder = new TextEncoder();
 
-/** As ASP.NET Core writes it: an unnamed event, lines ended by CR LF. */
-function printHubEvent(messages: Raw): Uint8Array {
+/** Hub messages of a text protocol as ASP.NET Core writes them: an unnamed event, lines ended by CR LF. */
+export function printHubEvent(messages: Raw): Uint8Array {
   const text = typeof messages === "string" ? messages : new TextDecoder().decode(messages);
   // JSON is seldom written over several lines; when it is, the client joins them again.
   const lines = text.includes("\n") ? text.replaceAll(/\r?\n/g, "\r\ndata: ") : text;

@@ -5,17 +5,19 @@
  * @see https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md
  */
 
+import type { Timer } from "../clock.ts";
 import { messageOf, ProtocolError } from "../errors.ts";
 import type { Sink } from "../fanout/sink.ts";
 import type { Frame } from "../socket.ts";
 import type { Wheel } from "../wheel.ts";
 import {
   createHandshakeReader,
+  type HandshakeReader,
   type HandshakeRequest,
   parseHandshakeRequest,
   printHandshakeResponse,
 } from "../wire/handshake.ts";
-import type { Close, HubMessage, HubProtocol, Raw, Unknown } from "../wire/hub.ts";
+import type { Close, Framing, HubMessage, HubProtocol, Raw, Unknown } from "../wire/hub.ts";
 import type { StatefulBuffer } from "./stateful.ts";
 
 /** What carries a connection. */
@@ -70,6 +72,7 @@ export interface HubHandler<R extends Raw> {
 
 /** What a transport is to call. */
 export interface HubReceiver {
+  readonly kind: HubTransport["kind"];
   receive(chunk: Frame): void;
   /** The client has gone. */
   gone(): void;
@@ -87,14 +90,8 @@ const CLOSED_WITH_ERROR = "Connection closed with an error.";
 /** What came behind a handshake that is being answered is kept up to this, bytes. */
 const MAX_EARLY_BYTES = 65_536;
 
-export interface HubReceiverOptions {
-  readonly transport: HubTransport;
-  readonly protocols: readonly HubProtocol<Raw>[];
-  readonly wheel: Wheel;
-  readonly now: () => number;
-  readonly limits: HubLimits;
-  /** Used when the client asks for it in its handshake. */
-  readonly stateful?: StatefulBuffer | undefined;
+/** Who is to listen to a new connection. Not kept once the handshake is answered. */
+export interface Serving {
   /**
    * Asked before the handshake is answered. Rejects with an `Error` whose message is the answer
    * when the connection cannot be served.
@@ -106,218 +103,263 @@ export interface HubReceiverOptions {
   open(connection: HubConnection<Raw>): HubHandler<Raw>;
 }
 
-export function createHubReceiver(options: HubReceiverOptions): HubReceiver {
-  const { transport, protocols, wheel, now, limits } = options;
-  let handshake = createHandshakeReader(limits.messageBytes);
-  /** What came before the handshake was answered, and behind it. */
-  let early: Frame[] = [];
-  let earlyBytes = 0;
-  let live: Live | undefined;
-  let state: "handshaking" | "preparing" | "open" | "closed" = "handshaking";
-  let stateful: StatefulBuffer | undefined;
-  let lastHeardAt = now();
-  /** The handshake's timeout, and after it the client's, once that has been armed. */
-  let timeout = wheel.after(limits.handshakeTimeoutMs, () => refuse("Handshake was canceled."));
-  let armed = false;
-  let keepAlive: { cancel(): void } | undefined;
-  let ackTimer: { cancel(): void } | undefined;
+export interface HubReceiverOptions {
+  readonly transport: HubTransport;
+  readonly serving: Serving;
+  /** Used when the client asks for it in its handshake. */
+  readonly stateful?: StatefulBuffer | undefined;
+}
 
-  interface Live {
-    readonly protocol: HubProtocol<Raw>;
-    framing: { push(chunk: Frame): Raw[] };
-    readonly handler: HubHandler<Raw>;
+/** What all connections have in common. */
+export interface HubContext {
+  readonly protocols: readonly HubProtocol<Raw>[];
+  readonly wheel: Wheel;
+  readonly now: () => number;
+  readonly limits: HubLimits;
+}
+
+export function createHubReceiver(options: HubReceiverOptions, context: HubContext): HubReceiver {
+  return new Receiver(options, context);
+}
+
+/** What a connection has until its handshake is answered. */
+interface Opening {
+  readonly serving: Serving;
+  handshake: HandshakeReader;
+  /** What came behind the handshake. */
+  readonly early: Frame[];
+  earlyBytes: number;
+}
+
+/** A class: there is one for each connection, and closures would take several times the memory. */
+class Receiver implements HubReceiver, HubConnection<Raw> {
+  readonly transport: HubTransport;
+  readonly #context: HubContext;
+  #state: "handshaking" | "preparing" | "open" | "closed" = "handshaking";
+  #opening: Opening | undefined;
+  #protocol: HubProtocol<Raw> | undefined;
+  #framing: Framing<Raw> | undefined;
+  #handler: HubHandler<Raw> | undefined;
+  #stateful: StatefulBuffer | undefined;
+  #lastHeardAt: number;
+  /** The handshake's timeout, and after it the client's, once that has been armed. */
+  #timeout: Timer | undefined;
+  #keepAlive: Timer | undefined;
+  #ackTimer: Timer | undefined;
+
+  constructor({ transport, serving, stateful }: HubReceiverOptions, context: HubContext) {
+    const { wheel, now, limits } = context;
+    this.transport = transport;
+    this.#context = context;
+    const handshake = createHandshakeReader(limits.messageBytes);
+    this.#opening = { serving, handshake, early: [], earlyBytes: 0 };
+    this.#stateful = stateful;
+    this.#lastHeardAt = now();
+    this.#timeout = wheel.after(limits.handshakeTimeoutMs, () =>
+      this.#refuse("Handshake was canceled."),
+    );
+  }
+
+  get kind(): HubTransport["kind"] {
+    return this.transport.kind;
+  }
+
+  get protocol(): HubProtocol<Raw> {
+    return this.#protocol as HubProtocol<Raw>; // nobody sees a connection before its handshake
+  }
+
+  get isStateful(): boolean {
+    return this.#stateful !== undefined;
+  }
+
+  receive(chunk: Frame): void {
+    if (this.#state !== "closed") this.#guard(() => this.#take(chunk));
+  }
+
+  gone(): void {
+    this.#finish();
+  }
+
+  send(message: HubMessage<Raw>): void {
+    if (this.#state === "open") this.#send(message);
+  }
+
+  pass(framed: Raw, counted: boolean): void {
+    const { sink } = this.transport;
+    if (this.#state === "open") sink.send(this.transport.wrap(framed), counted ? 1 : 0);
+  }
+
+  close(close: HubClose): void {
+    if (!this.#finish()) return;
+    if (this.#handler) this.#send({ type: "close", ...close });
+    this.transport.close();
+  }
+
+  cut(): void {
+    if (this.#finish()) this.transport.close();
+  }
+
+  resume(): void {
+    const { messageBytes } = this.#context.limits;
+    const stateful = this.#stateful;
+    if (this.#opening && this.#state === "handshaking") {
+      this.#opening.handshake = createHandshakeReader(messageBytes);
+    }
+    if (!stateful || this.#state !== "open") return;
+    // What the old socket brought of an unfinished message comes again, whole.
+    this.#framing = this.protocol.createFraming(messageBytes);
+    const { sequenceId, frames } = stateful.resend();
+    this.#send({ type: "sequence", sequenceId });
+    for (const frame of frames) this.transport.sink.send(frame);
   }
 
   /** @returns false when it was closed already */
-  function finish(): boolean {
-    if (state === "closed") return false;
-    state = "closed";
-    early = [];
-    timeout.cancel();
-    keepAlive?.cancel();
-    ackTimer?.cancel();
-    if (live) live.handler.onClose();
-    else options.abandon?.();
+  #finish(): boolean {
+    if (this.#state === "closed") return false;
+    this.#state = "closed";
+    this.#timeout?.cancel();
+    this.#keepAlive?.cancel();
+    this.#ackTimer?.cancel();
+    if (this.#handler) this.#handler.onClose();
+    else this.#opening?.serving.abandon?.();
+    this.#opening = undefined;
     return true;
   }
 
-  function refuse(error: string): void {
-    if (!finish()) return;
-    transport.sink.send(transport.wrap(printHandshakeResponse(error)));
-    transport.close();
+  #refuse(error: string): void {
+    if (!this.#finish()) return;
+    this.transport.sink.send(this.transport.wrap(printHandshakeResponse(error)));
+    this.transport.close();
   }
 
-  function close(message: HubClose): void {
-    const protocol = live?.protocol;
-    if (!finish()) return;
-    if (protocol) send(protocol, { type: "close", ...message });
-    transport.close();
+  #send(message: HubMessage<Raw>): void {
+    const frame = this.transport.wrap(this.protocol.print(message));
+    this.transport.sink.send(frame, isCounted(message) ? 1 : 0);
   }
 
-  function send(protocol: HubProtocol<Raw>, message: HubMessage<Raw>): void {
-    transport.sink.send(transport.wrap(protocol.print(message)), isCounted(message) ? 1 : 0);
+  #take(chunk: Frame): void {
+    const opening = this.#opening;
+    if (!opening) this.#read(chunk);
+    else if (this.#state === "handshaking") {
+      const first = opening.handshake.push(chunk);
+      if (!first) return;
+      if (first.rest.length > 0) opening.early.push(first.rest);
+      this.#shake(first.record, opening);
+    } else {
+      opening.earlyBytes += chunk.length;
+      if (opening.earlyBytes > MAX_EARLY_BYTES) {
+        throw new ProtocolError("Too much before the handshake");
+      }
+      opening.early.push(chunk);
+    }
   }
 
-  function shake(record: string): void {
+  #shake(record: string, opening: Opening): void {
     let request: HandshakeRequest;
     try {
       request = parseHandshakeRequest(record);
     } catch {
-      return refuse("An unexpected error occurred during connection handshake.");
+      return this.#refuse("An unexpected error occurred during connection handshake.");
     }
     const name = request.protocol.toLowerCase();
-    const protocol = protocols.find((candidate) => candidate.name === name);
-    if (!protocol) return refuse(`The protocol '${request.protocol}' is not supported.`);
+    const protocol = this.#context.protocols.find((candidate) => candidate.name === name);
+    if (!protocol) return this.#refuse(`The protocol '${request.protocol}' is not supported.`);
     if (request.version > 2) {
       const text = `The server does not support version ${request.version} of the '${request.protocol}' protocol.`;
-      return refuse(text);
+      return this.#refuse(text);
     }
-    if (transport.kind === "sse" && protocol.transferFormat === "Binary") {
+    if (this.kind === "sse" && protocol.transferFormat === "Binary") {
       const text = `Cannot use the '${name}' protocol on the current transport. The transport does not support 'Binary' transfer format.`;
-      return refuse(text);
+      return this.#refuse(text);
     }
-    if (request.version === 2) stateful = options.stateful;
-    const prepared = options.prepare?.(protocol);
-    if (!prepared) return open(protocol);
-    state = "preparing";
+    if (request.version !== 2) this.#stateful = undefined;
+    const prepared = opening.serving.prepare?.(protocol);
+    if (!prepared) return this.#open(protocol, opening);
+    this.#state = "preparing";
     prepared.then(
-      () => guard(() => state === "preparing" && open(protocol)),
-      (error) => refuse(messageOf(error)),
+      () => this.#guard(() => this.#state === "preparing" && this.#open(protocol, opening)),
+      (error) => this.#refuse(messageOf(error)),
     );
   }
 
-  function open(protocol: HubProtocol<Raw>): void {
-    timeout.cancel();
+  #open(protocol: HubProtocol<Raw>, { serving, early }: Opening): void {
+    const { sink } = this.transport;
+    const { wheel, limits } = this.#context;
+    this.#timeout?.cancel();
+    this.#timeout = undefined;
+    this.#protocol = protocol;
     // The answer is JSON in any case, in the frames of the protocol.
     const answer = printHandshakeResponse();
     const isText = protocol.transferFormat === "Text";
-    transport.sink.send(transport.wrap(isText ? answer : new TextEncoder().encode(answer)));
-    if (transport.kind !== "polling") {
-      const ping = transport.wrap(protocol.print({ type: "ping" }));
-      keepAlive = wheel.every(limits.keepAliveMs, () => transport.sink.send(ping));
+    sink.send(this.transport.wrap(isText ? answer : new TextEncoder().encode(answer)));
+    if (this.kind !== "polling") {
+      this.#keepAlive = wheel.every(limits.keepAliveMs, () => this.#send({ type: "ping" }));
     }
-    ackTimer = stateful && wheel.every(1_000, acknowledge);
-    state = "open";
-    live = {
-      protocol,
-      framing: protocol.createFraming(limits.messageBytes),
-      handler: options.open({
-        protocol,
-        transport,
-        send(message) {
-          if (state === "open") send(protocol, message);
-        },
-        pass(framed, counted) {
-          if (state === "open") transport.sink.send(transport.wrap(framed), counted ? 1 : 0);
-        },
-        close,
-        cut() {
-          if (finish()) transport.close();
-        },
-      }),
-    };
-    const chunks = early;
-    early = [];
-    for (const chunk of chunks) read(chunk);
+    if (this.#stateful) this.#ackTimer = wheel.every(1_000, () => this.#acknowledge());
+    this.#state = "open";
+    this.#framing = protocol.createFraming(limits.messageBytes);
+    this.#handler = serving.open(this);
+    this.#opening = undefined;
+    for (const chunk of early) this.#read(chunk);
   }
 
-  function acknowledge(): void {
-    const sequenceId = stateful?.ackDue();
-    if (sequenceId === undefined || !live) return;
-    send(live.protocol, { type: "ack", sequenceId });
+  #acknowledge(): void {
+    const sequenceId = this.#stateful?.ackDue();
+    if (sequenceId !== undefined) this.#send({ type: "ack", sequenceId });
   }
 
-  function watch(delayMs: number): void {
+  #watch(delayMs: number): void {
+    const { wheel, now, limits } = this.#context;
     // Looked at when it could be over, instead of set anew with each message.
-    timeout = wheel.after(delayMs, () => {
-      const leftMs = lastHeardAt + limits.clientTimeoutMs - now();
-      if (leftMs > 0) watch(leftMs);
-      else close({ error: CLOSED_WITH_ERROR, allowReconnect: true });
+    this.#timeout = wheel.after(delayMs, () => {
+      const leftMs = this.#lastHeardAt + limits.clientTimeoutMs - now();
+      if (leftMs > 0) this.#watch(leftMs);
+      else this.close({ error: CLOSED_WITH_ERROR, allowReconnect: true });
     });
   }
 
-  function onMessage(
-    message: HubMessage<Raw> | Unknown,
-    record: Raw,
-    handler: HubHandler<Raw>,
-  ): void {
+  #read(chunk: Frame): void {
+    const { protocol } = this;
+    for (const record of this.#framing?.push(chunk) ?? []) {
+      if (this.#state !== "open") return;
+      this.#lastHeardAt = this.#context.now(); // a part of a record is no sign of life
+      this.#onMessage(protocol.parse(record, "client"), record);
+    }
+  }
+
+  #onMessage(message: HubMessage<Raw> | Unknown, record: Raw): void {
     switch (message.type) {
       case "ping":
-        if (armed) return;
-        armed = true;
-        watch(limits.clientTimeoutMs);
+        if (!this.#timeout) this.#watch(this.#context.limits.clientTimeoutMs);
         return;
       case "close":
-        close({});
+        this.close({});
         return;
       case "ack":
-        stateful?.ack(message.sequenceId);
+        this.#stateful?.ack(message.sequenceId);
         return;
       case "sequence":
-        stateful?.sequence(message.sequenceId);
+        this.#stateful?.sequence(message.sequenceId);
         return;
       case "unknown":
         // .NET goes deaf here for good; a clear end helps the one who wrote that client.
         throw new ProtocolError(`Unknown message type ${message.code}.`);
       default:
-        if (stateful && !stateful.receive()) return; // it came before the reconnect, too
-        handler.onMessage(message, record);
-    }
-  }
-
-  function read(chunk: Frame): void {
-    if (!live) return;
-    const { protocol, framing, handler } = live;
-    for (const record of framing.push(chunk)) {
-      if (state !== "open") return;
-      lastHeardAt = now(); // a part of a record is no sign of life
-      onMessage(protocol.parse(record, "client"), record, handler);
+        if (this.#stateful?.receive() === false) return; // it came before the reconnect, too
+        this.#handler?.onMessage(message, record);
     }
   }
 
   /** The one place where what a client must not send ends its connection. */
-  function guard(work: () => void): void {
+  #guard(work: () => void): void {
     try {
       work();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      if (live) close({ error: CLOSED_WITH_ERROR, allowReconnect: true });
-      else refuse("Handshake was canceled.");
+      if (this.#handler) this.close({ error: CLOSED_WITH_ERROR, allowReconnect: true });
+      else this.#refuse("Handshake was canceled.");
     }
   }
-
-  return {
-    receive(chunk) {
-      if (state === "closed") return;
-      guard(() => {
-        if (state === "handshaking") {
-          const opening = handshake.push(chunk);
-          if (!opening) return;
-          if (opening.rest.length > 0) early.push(opening.rest);
-          shake(opening.record);
-        } else if (state === "preparing") {
-          earlyBytes += chunk.length;
-          if (earlyBytes > MAX_EARLY_BYTES)
-            throw new ProtocolError("Too much before the handshake");
-          early.push(chunk);
-        } else read(chunk);
-      });
-    },
-    gone: () => void finish(),
-    close,
-    get isStateful() {
-      return (state === "handshaking" ? options.stateful : stateful) !== undefined;
-    },
-    resume() {
-      if (state === "handshaking") handshake = createHandshakeReader(limits.messageBytes);
-      if (!live || !stateful || state !== "open") return;
-      // What the old socket brought of an unfinished message comes again, whole.
-      live.framing = live.protocol.createFraming(limits.messageBytes);
-      const { sequenceId, frames } = stateful.resend();
-      send(live.protocol, { type: "sequence", sequenceId });
-      for (const frame of frames) transport.sink.send(frame);
-    },
-  };
 }
 
 /** Whether stateful reconnect counts it: types 1 to 5. */

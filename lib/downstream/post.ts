@@ -16,7 +16,8 @@ export function post(
   if (connection.kind === "websocket") {
     return text(405, "POST requests are not allowed for WebSocket connections.", TEXT);
   }
-  const answer = connection.posts.then(async () => {
+  const before = connection.posts ?? Promise.resolve();
+  const answer = before.then(async () => {
     try {
       for await (const chunk of body ?? []) {
         if (connection.receiver) connections.receive(connection, chunk);
@@ -28,12 +29,16 @@ export function post(
     return empty(200, TEXT);
   });
   connection.posts = answer;
+  void answer.then(() => {
+    if (connection.posts === answer) connection.posts = undefined; // nor is the answer kept
+  });
   return answer;
 }
 
 function keep(connection: Connection, chunk: Uint8Array): boolean {
   connection.earlyBytes += chunk.length;
   if (connection.earlyBytes > EARLY_BYTES) return false;
+  connection.early ??= [];
   connection.early.push(chunk.slice()); // the runtime may use its buffer again
   return true;
 }

@@ -5,25 +5,13 @@
  */
 
 import type { Sink } from "../fanout/sink.ts";
-import type { Socket, SocketHandler, Upgrade } from "../socket.ts";
+import type { Frame, Socket, SocketHandler, Upgrade } from "../socket.ts";
 import type { Wheel } from "../wheel.ts";
+import type { Raw } from "../wire/hub.ts";
 import { empty, TEXT } from "./answer.ts";
-import type { Connection, Connections, Serving } from "./connections.ts";
+import type { Connection, Connections } from "./connections.ts";
 import type { HubTransport } from "./hub.ts";
-import { wrapFor } from "./hub-format.ts";
 import { createStatefulBuffer, type StatefulBuffer } from "./stateful.ts";
-
-/** The socket of a WebSocket connection; a stateful one may change it. */
-export interface Link {
-  socket: Socket | undefined;
-  /** Of a connection that may change it. */
-  readonly buffer: StatefulBuffer | undefined;
-  /**
-   * Set while a newer socket waits for the old one to go; called with its close code, or without
-   * one when an even newer socket waits.
-   */
-  onGone: ((code: number | undefined) => void) | undefined;
-}
 
 /** The code of a socket that went without a close frame. */
 export const BROKEN = 1006;
@@ -46,7 +34,7 @@ export interface SocketOptions {
 
 export interface Sockets {
   /** A new connection, on its first socket. */
-  open(connection: Connection, serving: Serving, upgrade: Upgrade): Response;
+  open(connection: Connection, upgrade: Upgrade): Response;
   /** A client has lost its socket, and comes back with another: 404 or 409 when it must not. */
   reattach(connection: Connection, upgrade: Upgrade): Promise<Response> | Response;
 }
@@ -54,62 +42,16 @@ export interface Sockets {
 export function createSockets({ connections, wheel, limits }: SocketOptions): Sockets {
   const { closeTimeoutMs, statefulBytes } = limits;
 
-  /** More is kept for a stateful client than may be. */
-  function overflow(connection: Connection, link: Link, buffer: StatefulBuffer): void {
-    // Whether one that is there keeps up is seen at its socket: all it loses is its way back.
-    if (link.socket) buffer.forget();
-    else connections.give(connection);
-  }
-
-  function handlerOf(connection: Connection, link: Link, socket: Socket): SocketHandler {
-    return {
-      message(frame) {
-        if (link.socket === socket) connections.receive(connection, frame);
-      },
-      close(code) {
-        if (link.socket !== socket) return; // another one has taken its place
-        link.socket = undefined;
-        if (link.onGone) return link.onGone(code);
-        if (!connections.get(connection.identity.id)) return;
-        // A socket that was closed was meant to be; one that broke may come back.
-        if (code === BROKEN && canReattach(connection)) connections.expire(connection);
-        else connections.give(connection);
-      },
-    };
-  }
-
   return {
-    open(connection, serving, upgrade) {
+    open(connection, upgrade) {
       return upgrade((socket) => {
         const buffer = connection.identity.stateful
           ? createStatefulBuffer({ maxBytes: statefulBytes })
           : undefined;
-        const link: Link = { socket, buffer, onGone: undefined };
+        const link = new Link(connections, connection, { socket, buffer });
         connection.link = link;
-        const sink: Sink = {
-          send(frame, messages = 0) {
-            if (buffer && messages > 0 && connection.receiver?.isStateful) {
-              if (!buffer.append(frame, messages)) overflow(connection, link, buffer);
-            }
-            return link.socket?.send(frame) ?? true;
-          },
-          get bufferedBytes() {
-            return link.socket?.bufferedBytes ?? 0;
-          },
-        };
-        const transport: HubTransport = {
-          kind: "websocket",
-          sink,
-          wrap: wrapFor("websocket"),
-          close() {
-            // Retired first: a stateful client that is told to come back must not find the old one.
-            connections.retire(connection);
-            connections.close(connection);
-            link.socket?.close(1000);
-          },
-        };
-        connections.start(connection, serving, transport, buffer);
-        return handlerOf(connection, link, socket);
+        connections.start(connection, link, buffer);
+        return new LinkedSocket(link, socket);
       });
     },
 
@@ -134,11 +76,108 @@ export function createSockets({ connections, wheel, limits }: SocketOptions): So
         }
       }
       return upgrade((socket) => {
-        connection.expiry?.cancel();
+        connections.keep(connection);
         link.socket = socket;
         connection.receiver?.resume();
-        return handlerOf(connection, link, socket);
+        return new LinkedSocket(link, socket);
       });
     },
   };
+}
+
+/**
+ * What carries a connection over WebSockets: a socket, which a stateful one may change. A class, as
+ * there is one for each connection.
+ */
+export class Link implements HubTransport, Sink {
+  readonly kind = "websocket";
+  readonly #connections: Connections;
+  readonly #connection: Connection;
+  /** Of a connection that may change its socket. */
+  readonly buffer: StatefulBuffer | undefined;
+  socket: Socket | undefined;
+  /**
+   * Set while a newer socket waits for the old one to go; called with its close code, or without
+   * one when an even newer socket waits.
+   */
+  onGone: ((code: number | undefined) => void) | undefined;
+
+  constructor(
+    connections: Connections,
+    connection: Connection,
+    { socket, buffer }: { readonly socket: Socket; readonly buffer: StatefulBuffer | undefined },
+  ) {
+    this.#connections = connections;
+    this.#connection = connection;
+    this.buffer = buffer;
+    this.socket = socket;
+  }
+
+  get sink(): Sink {
+    return this;
+  }
+
+  get bufferedBytes(): number {
+    return this.socket?.bufferedBytes ?? 0;
+  }
+
+  wrap(messages: Raw): Frame {
+    return messages;
+  }
+
+  send(frame: Frame, messages = 0): boolean {
+    const { buffer } = this;
+    if (buffer && messages > 0 && this.#connection.receiver?.isStateful) {
+      if (!buffer.append(frame, messages)) this.#overflow(buffer);
+    }
+    return this.socket?.send(frame) ?? true;
+  }
+
+  close(): void {
+    // Retired first: a stateful client that is told to come back must not find the old one.
+    this.#connections.retire(this.#connection);
+    this.#connections.close(this.#connection);
+    this.socket?.close(1000);
+  }
+
+  receive(frame: Frame): void {
+    this.#connections.receive(this.#connection, frame);
+  }
+
+  /** Its socket has gone. */
+  lose(code: number): void {
+    const connections = this.#connections;
+    this.socket = undefined;
+    if (this.onGone) return this.onGone(code);
+    if (!connections.get(this.#connection.identity.id)) return;
+    // A socket that was closed was meant to be; one that broke may come back.
+    if (code === BROKEN && canReattach(this.#connection)) connections.expire(this.#connection);
+    else connections.give(this.#connection);
+  }
+
+  /** More is kept for a stateful client than may be. */
+  #overflow(buffer: StatefulBuffer): void {
+    // Whether one that is there keeps up is seen at its socket: all it loses is its way back.
+    if (this.socket) buffer.forget();
+    else this.#connections.give(this.#connection);
+  }
+}
+
+/** Listens to one socket, until another one has taken its place. */
+class LinkedSocket implements SocketHandler {
+  readonly #link: Link;
+  readonly #socket: Socket;
+
+  constructor(link: Link, socket: Socket) {
+    this.#link = link;
+    this.#socket = socket;
+  }
+
+  message(frame: Frame): void {
+    if (this.#link.socket === this.#socket) this.#link.receive(frame);
+  }
+
+  close(code: number): void {
+    if (this.#link.socket === this.#socket) this.#link.lose(code);
+  }
 }

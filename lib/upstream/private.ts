@@ -42,16 +42,19 @@ export type Negotiated =
   | { readonly type: "refused"; readonly response: Response }
   | { readonly type: "unavailable"; readonly reason: string };
 
+/** Its names are long, so that who listens to a client may listen to its lane, too. */
 export interface LaneListener {
   /** @param record the message as it came, without its framing */
-  onMessage(message: HubMessage<Raw>, record: Raw): void;
+  onLaneMessage(message: HubMessage<Raw>, record: Raw): void;
   /** The connection has ended, with the origin's Close message if there was one. */
-  onEnd(close: Omit<Close, "type"> | undefined): void;
+  onLaneEnd(close: Omit<Close, "type"> | undefined): void;
   /** It could not be opened; these invocations wait for an answer. */
-  onRefused(invocationIds: readonly string[], reason: string): void;
+  onLaneRefused(invocationIds: readonly string[], reason: string): void;
 }
 
 export interface Lane {
+  /** Says who is told what comes, soon also of what came before. To be called once. */
+  listen(listener: LaneListener): void;
   /** Opens the connection now. Rejects when that is not possible. */
   open(): Promise<void>;
   /**
@@ -64,19 +67,20 @@ export interface Lane {
   close(): void;
 }
 
+export interface LaneOptions {
+  readonly client: ClientRequest;
+  readonly protocol: HubProtocol<Raw>;
+  /** Of a connection that was negotiated with `negotiate`. */
+  readonly token: string | undefined;
+}
+
 export interface PrivateLanes {
   negotiate(client: ClientRequest): Promise<Negotiated>;
-  /** @param token of a connection that was negotiated with `negotiate` */
-  createLane(
-    client: ClientRequest,
-    protocol: HubProtocol<Raw>,
-    token: string | undefined,
-    listener: LaneListener,
-  ): Lane;
+  createLane(options: LaneOptions): Lane;
 }
 
 export function createPrivateLanes(options: PrivateOptions): PrivateLanes {
-  const { url, fetch, stats, handshakeTimeoutMs, maxQueueBytes } = options;
+  const { url, fetch, handshakeTimeoutMs } = options;
   return {
     async negotiate(client) {
       const target = new URL(withQuery(url, client.query));
@@ -105,73 +109,116 @@ export function createPrivateLanes(options: PrivateOptions): PrivateLanes {
       }
     },
 
-    createLane(client, protocol, token, listener) {
-      const stopping = new AbortController();
-      let connection: Connection<Raw> | undefined;
-      let opening: Promise<void> | undefined;
-      let queue: { framed: Raw; invocationId: string | undefined }[] = [];
-      let queuedBytes = 0;
-
-      async function connect(): Promise<void> {
-        await openConnection({
-          ...options,
-          url: withQuery(url, client.query),
-          headers: client.headers,
-          token,
-          protocol,
-          signal: stopping.signal,
-          onLive(opened) {
-            connection = opened;
-            stats.privateConnections++;
-            stats.privateConnects++;
-            for (const { framed } of queue) opened.pass(framed);
-            queue = [];
-          },
-          onHeard() {},
-          onMessage: listener.onMessage,
-          onClose({ close }) {
-            connection = undefined;
-            stats.privateConnections--;
-            if (!stopping.signal.aborted) listener.onEnd(close);
-          },
-        });
-      }
-
-      function open(): Promise<void> {
-        if (opening !== undefined) return opening;
-        opening = connect();
-        opening.catch((error) => {
-          const ids = queue.flatMap((waiting) => waiting.invocationId ?? []);
-          queue = [];
-          queuedBytes = 0;
-          opening = undefined; // the next call tries again
-          if (!stopping.signal.aborted) listener.onRefused(ids, messageOf(error));
-        });
-        return opening;
-      }
-
-      return {
-        open,
-        pass(framed, invocationId) {
-          if (connection) {
-            connection.pass(framed);
-            return true;
-          }
-          queuedBytes += framed.length;
-          if (queuedBytes > maxQueueBytes) return false;
-          queue.push({ framed, invocationId });
-          void open();
-          return true;
-        },
-        get isOpen() {
-          return connection !== undefined;
-        },
-        close() {
-          stopping.abort(new Error("The client has gone"));
-        },
-      };
-    },
+    createLane: (lane) => new PrivateLane(lane, options),
   };
+}
+
+/** What waits for a connection that is being opened. */
+interface Waiting {
+  readonly framed: Raw;
+  readonly invocationId: string | undefined;
+}
+
+/** A class: most clients have one, and few of those ever open it. */
+class PrivateLane implements Lane {
+  readonly #lane: LaneOptions;
+  readonly #options: PrivateOptions;
+  #listener: LaneListener | undefined;
+  /** What there is to tell while nobody listens. */
+  #early: ((listener: LaneListener) => void)[] | undefined;
+  #stopping: AbortController | undefined;
+  #connection: Connection<Raw> | undefined;
+  #opening: Promise<void> | undefined;
+  #queue: Waiting[] | undefined;
+  #queuedBytes = 0;
+
+  constructor(lane: LaneOptions, options: PrivateOptions) {
+    this.#lane = lane;
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  listen(listener: LaneListener): void {
+    this.#listener = listener;
+    const early = this.#early;
+    if (!early) return;
+    this.#early = undefined;
+    // Behind whatever the listener has to set up.
+    queueMicrotask(() => {
+      for (const event of early) event(listener);
+    });
+  }
+
+  open(): Promise<void> {
+    if (this.#opening !== undefined) return this.#opening;
+    this.#stopping ??= new AbortController();
+    const { signal } = this.#stopping;
+    this.#opening = this.#connect(signal);
+    this.#opening.catch((error) => {
+      const ids = (this.#queue ?? []).flatMap((waiting) => waiting.invocationId ?? []);
+      this.#queue = undefined;
+      this.#queuedBytes = 0;
+      this.#opening = undefined; // the next call tries again
+      if (signal.aborted) return;
+      this.#tell((listener) => listener.onLaneRefused(ids, messageOf(error)));
+    });
+    return this.#opening;
+  }
+
+  pass(framed: Raw, invocationId: string | undefined): boolean {
+    if (this.#connection) {
+      this.#connection.pass(framed);
+      return true;
+    }
+    this.#queuedBytes += framed.length;
+    if (this.#queuedBytes > this.#options.maxQueueBytes) return false;
+    this.#queue ??= [];
+    this.#queue.push({ framed, invocationId });
+    void this.open();
+    return true;
+  }
+
+  close(): void {
+    this.#stopping ??= new AbortController();
+    this.#stopping.abort(new Error("The client has gone"));
+  }
+
+  #connect(signal: AbortSignal): Promise<void> {
+    const { url, stats } = this.#options;
+    const { client, protocol, token } = this.#lane;
+    return openConnection({
+      ...this.#options,
+      url: withQuery(url, client.query),
+      headers: client.headers,
+      token,
+      protocol,
+      signal,
+      onLive: (opened) => {
+        this.#connection = opened;
+        stats.privateConnections++;
+        stats.privateConnects++;
+        for (const { framed } of this.#queue ?? []) opened.pass(framed);
+        this.#queue = undefined;
+      },
+      onHeard() {},
+      onMessage: (message, record) =>
+        this.#tell((listener) => listener.onLaneMessage(message, record)),
+      onClose: ({ close }) => {
+        this.#connection = undefined;
+        stats.privateConnections--;
+        if (!signal.aborted) this.#tell((listener) => listener.onLaneEnd(close));
+      },
+    });
+  }
+
+  #tell(event: (listener: LaneListener) => void): void {
+    if (this.#listener) return event(this.#listener);
+    this.#early ??= [];
+    this.#early.push(event);
+  }
 }
 
 /** Headers of the origin's answer that mean something to its client. */

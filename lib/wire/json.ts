@@ -25,28 +25,49 @@ export const jsonProtocol: HubProtocol<string> = {
 
 /** @param maxRecordBytes limit of one record in UTF-8, its separator included */
 export function createRecords(maxRecordBytes: number): Framing<string> {
-  // Bytes may be cut inside a character; the decoder keeps the half of it.
-  let decoder: InstanceType<typeof TextDecoder> | undefined;
-  let rest = "";
-  return {
-    push(chunk) {
-      if (typeof chunk !== "string") {
-        decoder ??= new TextDecoder("utf-8", { ignoreBOM: true }); // .NET refuses one
-        chunk = decoder.decode(chunk, { stream: true });
-      }
-      // Nearly always a chunk is one record, and is not searched for others twice.
-      if (rest === "" && chunk.indexOf(RECORD_SEPARATOR) === chunk.length - 1 && chunk !== "") {
-        assertSize(chunk, 0, maxRecordBytes);
-        return [chunk.slice(0, -1)];
-      }
-      const records = (rest + chunk).split(RECORD_SEPARATOR);
-      rest = records.pop() ?? "";
-      for (const record of records) assertSize(record, 1, maxRecordBytes);
-      assertSize(rest, 0, maxRecordBytes);
-      return records;
-    },
-  };
+  return new Records(maxRecordBytes);
 }
+
+class Records implements Framing<string> {
+  readonly #maxBytes: number;
+  /** Of a chunk that may be cut inside a character; it keeps the half of it. */
+  #decoder: InstanceType<typeof TextDecoder> | undefined;
+  #rest = "";
+
+  constructor(maxRecordBytes: number) {
+    this.#maxBytes = maxRecordBytes;
+  }
+
+  push(chunk: string | Uint8Array): string[] {
+    const text = typeof chunk === "string" ? chunk : this.#decode(chunk);
+    // Nearly always a chunk is one record, and is not searched for others twice.
+    if (this.#rest === "" && text !== "" && text.indexOf(RECORD_SEPARATOR) === text.length - 1) {
+      assertSize(text, 0, this.#maxBytes);
+      return [text.slice(0, -1)];
+    }
+    const records = (this.#rest + text).split(RECORD_SEPARATOR);
+    this.#rest = records.pop() ?? "";
+    for (const record of records) assertSize(record, 1, this.#maxBytes);
+    assertSize(this.#rest, 0, this.#maxBytes);
+    return records;
+  }
+
+  #decode(chunk: Uint8Array): string {
+    const isWhole = chunk.at(-1) === RECORD_SEPARATOR.charCodeAt(0);
+    if (isWhole && !this.#decoder) return utf8.decode(chunk);
+    this.#decoder ??= createDecoder();
+    const text = this.#decoder.decode(chunk, { stream: true });
+    if (isWhole) this.#decoder = undefined;
+    return text;
+  }
+}
+
+function createDecoder(): InstanceType<typeof TextDecoder> {
+  return new TextDecoder("utf-8", { ignoreBOM: true }); // .NET refuses one
+}
+
+/** For whole records, of all connections. */
+const utf8 = createDecoder();
 
 function assertSize(record: string, separatorBytes: 0 | 1, maxBytes: number): void {
   const room = maxBytes - separatorBytes;

@@ -25,49 +25,56 @@ export const messagepackProtocol: HubProtocol<Uint8Array> = {
 const NOTHING = new Uint8Array(0);
 
 function createFraming(maxRecordBytes: number): Framing<Uint8Array> {
-  /** The beginning of a record, in a buffer of our own that has room for more of it. */
-  let held = NOTHING;
-  let heldBytes = 0;
+  return new Records(maxRecordBytes);
+}
 
-  function hold(bytes: Uint8Array): Uint8Array {
-    const length = heldBytes + bytes.length;
-    if (length > held.length) {
-      // Twice the size: pieces of one byte must not cost a copy of everything each.
-      const larger = new Uint8Array(Math.max(length, 2 * held.length));
-      larger.set(held.subarray(0, heldBytes));
-      held = larger;
-    }
-    held.set(bytes, heldBytes);
-    heldBytes = length;
-    return held.subarray(0, length);
+class Records implements Framing<Uint8Array> {
+  readonly #maxBytes: number;
+  /** The beginning of a record, in a buffer of our own that has room for more of it. */
+  #held = NOTHING;
+  #heldBytes = 0;
+
+  constructor(maxRecordBytes: number) {
+    this.#maxBytes = maxRecordBytes;
   }
 
-  return {
-    push(chunk) {
-      const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
-      const input = heldBytes === 0 ? bytes : hold(bytes);
-      const records: Uint8Array[] = [];
-      let at = 0;
-      for (;;) {
-        const found = readLength(input, at);
-        if (found && found.end - at > maxRecordBytes) {
-          throw new ProtocolError(
-            `The maximum message size of ${maxRecordBytes}B was exceeded. The message size can be configured in AddHubOptions.`,
-          );
-        }
-        if (!found || found.end > input.length) break;
-        records.push(input.subarray(found.start, found.end));
-        at = found.end;
+  push(chunk: string | Uint8Array): Uint8Array[] {
+    const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+    const input = this.#heldBytes === 0 ? bytes : this.#hold(bytes);
+    const records: Uint8Array[] = [];
+    let at = 0;
+    for (;;) {
+      const found = readLength(input, at);
+      if (found && found.end - at > this.#maxBytes) {
+        throw new ProtocolError(
+          `The maximum message size of ${this.#maxBytes}B was exceeded. The message size can be configured in AddHubOptions.`,
+        );
       }
-      if (heldBytes === 0 || at > 0) {
-        // The records are views of what was held: the next one gets a buffer of its own.
-        held = NOTHING;
-        heldBytes = 0;
-        if (at < input.length) hold(input.subarray(at));
-      }
-      return records;
-    },
-  };
+      if (!found || found.end > input.length) break;
+      records.push(input.subarray(found.start, found.end));
+      at = found.end;
+    }
+    if (this.#heldBytes === 0 || at > 0) {
+      // The records are views of what was held: the next one gets a buffer of its own.
+      this.#held = NOTHING;
+      this.#heldBytes = 0;
+      if (at < input.length) this.#hold(input.subarray(at));
+    }
+    return records;
+  }
+
+  #hold(bytes: Uint8Array): Uint8Array {
+    const length = this.#heldBytes + bytes.length;
+    if (length > this.#held.length) {
+      // Twice the size: pieces of one byte must not cost a copy of everything each.
+      const larger = new Uint8Array(Math.max(length, 2 * this.#held.length));
+      larger.set(this.#held.subarray(0, this.#heldBytes));
+      this.#held = larger;
+    }
+    this.#held.set(bytes, this.#heldBytes);
+    this.#heldBytes = length;
+    return this.#held.subarray(0, length);
+  }
 }
 
 /**

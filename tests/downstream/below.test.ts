@@ -33,19 +33,25 @@ function connect(setting: Setting, isBelow: boolean) {
   const [hub] = relay.hubs.values();
   if (!hub) throw new Error("The relay has one");
   const sink = createSink();
-  const receiver = createHubReceiver({
-    transport: { kind: "websocket", sink, wrap: (messages) => messages, close() {} },
-    protocols: Object.values(PROTOCOLS),
-    wheel: context.wheel,
-    now: context.clock.now,
-    limits: {
-      handshakeTimeoutMs: 15_000,
-      keepAliveMs: 60_000,
-      clientTimeoutMs: 120_000,
-      messageBytes: 32_768,
+  const receiver = createHubReceiver(
+    {
+      transport: { kind: "websocket", sink, wrap: (messages) => messages, close() {} },
+      serving: {
+        open: (connection) => serveSignalR(context, hub, undefined, connection, { isBelow }),
+      },
     },
-    open: (connection) => serveSignalR(context, hub, undefined, connection, { isBelow }).handler,
-  });
+    {
+      protocols: Object.values(PROTOCOLS),
+      wheel: context.wheel,
+      now: context.clock.now,
+      limits: {
+        handshakeTimeoutMs: 15_000,
+        keepAliveMs: 60_000,
+        clientTimeoutMs: 120_000,
+        messageBytes: 32_768,
+      },
+    },
+  );
   receiver.receive(`{"protocol":"json","version":1}${RS}`);
   sink.take();
   return {

@@ -1,3 +1,6 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import type { Bus } from "../../lib/bus/bus.ts";
 import { systemClock } from "../../lib/clock.ts";
@@ -6,8 +9,10 @@ import { TRANSPORTS } from "../../lib/downstream/endpoint.ts";
 import { createGateway, type Gateway } from "../../lib/downstream/gateway.ts";
 import { Overload } from "../../lib/downstream/sessions.ts";
 import { createTokens } from "../../lib/downstream/token.ts";
+import type { Upgrade } from "../../lib/socket.ts";
 import { createSetting, type Setting } from "../support/context.ts";
 import { createFakeBus } from "../support/fake-bus.ts";
+import { createSocket } from "../support/fake-socket.ts";
 
 const HUB = "http://relay.test/hub";
 const EVENTS = { headers: { accept: "text/event-stream" } };
@@ -74,6 +79,32 @@ test("a client that finds no room any more is told when to come back", async () 
   await stream.body?.cancel();
 });
 
+test("a connection keeps neither its request nor its answers to posts", async () => {
+  const collect = createCollector();
+  const { gateway } = setUp({});
+  const kept: unknown[] = []; // as a runtime does
+  const upgrade: Upgrade = (accept) => {
+    const handler = accept(createSocket());
+    handler.message('{"protocol":"json","version":1}\u001e');
+    kept.push(accept, handler);
+    return new Response(null);
+  };
+  const [polled, opened] = [await negotiate(gateway), await negotiate(gateway)];
+  const requests: WeakRef<object>[] = [];
+  async function ask(url: string, init: RequestInit, upgrade?: Upgrade): Promise<void> {
+    const request = new Request(url, init);
+    const response = await gateway.handle(request, { upgrade });
+    expect(response.status).toBe(200);
+    requests.push(new WeakRef(request), new WeakRef(response));
+  }
+  await ask(opened, {}, upgrade);
+  await ask(polled, {});
+  await ask(polled, { method: "POST", body: '{"protocol":"json","version":1}\u001e' });
+  await collect();
+  expect(requests.map((request) => request.deref())).toEqual(requests.map(() => undefined));
+  expect(kept).toHaveLength(2);
+});
+
 test("a client's requests may reach any isolate", async () => {
   const bus = createFakeBus(systemClock.soon);
   const [a, b] = ["a", "b"].map((owner) => setUp({ owner, bus: bus.join(owner) }));
@@ -94,3 +125,16 @@ test("a client's requests may reach any isolate", async () => {
   await reader?.cancel();
   expect(b.context.sessions.size).toBe(0);
 });
+
+/** @returns what frees everything that nobody has any more */
+function createCollector(): () => Promise<void> {
+  setFlagsFromString("--expose-gc");
+  const gc: () => void = runInNewContext("gc");
+  return async () => {
+    // What a WeakRef has just been made of is kept until the turn ends.
+    for (let i = 0; i < 5; i++) {
+      await turn();
+      gc();
+    }
+  };
+}

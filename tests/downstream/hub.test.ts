@@ -3,7 +3,8 @@ import { createManualClock } from "../../lib/clock.ts";
 import {
   createHubReceiver,
   type HubConnection,
-  type HubReceiverOptions,
+  type HubTransport,
+  type Serving,
 } from "../../lib/downstream/hub.ts";
 import { PROTOCOLS } from "../../lib/downstream/hub-format.ts";
 import type { Frame } from "../../lib/socket.ts";
@@ -17,38 +18,47 @@ const HANDSHAKE = `{"protocol":"json","version":1}${RS}`;
 const PING = `{"type":6}${RS}`;
 const CLOSED_WITH_ERROR = `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}${RS}`;
 
-function setUp(options: Partial<HubReceiverOptions> = {}) {
+function setUp({
+  kind = "websocket",
+  prepare,
+}: Pick<Serving, "prepare"> & { readonly kind?: HubTransport["kind"] } = {}) {
   const clock = createManualClock(1_700_000_000_000);
   const sink = createSink();
   let isClosed = false;
   let connection: HubConnection<Raw> | undefined;
   /** What the handler was told, in order. */
   const told: (HubMessage<Raw> | "closed" | "abandoned")[] = [];
-  const receiver = createHubReceiver({
-    transport: {
-      kind: "websocket",
-      sink,
-      wrap: (messages) => messages,
-      close() {
-        isClosed = true;
+  const receiver = createHubReceiver(
+    {
+      transport: {
+        kind,
+        sink,
+        wrap: (messages) => messages,
+        close() {
+          isClosed = true;
+        },
+      },
+      serving: {
+        prepare: (protocol) => prepare?.(protocol),
+        abandon: () => told.push("abandoned"),
+        open(opened) {
+          connection = opened;
+          return { onMessage: (message) => told.push(message), onClose: () => told.push("closed") };
+        },
       },
     },
-    protocols: Object.values(PROTOCOLS),
-    wheel: createWheel(clock, { random: () => 0.999_999 }),
-    now: clock.now,
-    limits: {
-      handshakeTimeoutMs: 15_000,
-      keepAliveMs: 15_000,
-      clientTimeoutMs: 30_000,
-      messageBytes: 32_768,
+    {
+      protocols: Object.values(PROTOCOLS),
+      wheel: createWheel(clock, { random: () => 0.999_999 }),
+      now: clock.now,
+      limits: {
+        handshakeTimeoutMs: 15_000,
+        keepAliveMs: 15_000,
+        clientTimeoutMs: 30_000,
+        messageBytes: 32_768,
+      },
     },
-    abandon: () => told.push("abandoned"),
-    open(opened) {
-      connection = opened;
-      return { onMessage: (message) => told.push(message), onClose: () => told.push("closed") };
-    },
-    ...options,
-  });
+  );
   return {
     clock,
     sink,
@@ -68,8 +78,8 @@ function setUp(options: Partial<HubReceiverOptions> = {}) {
 }
 
 /** After a handshake, which has been taken. */
-function open(options: Partial<HubReceiverOptions> = {}) {
-  const hub = setUp(options);
+function open() {
+  const hub = setUp();
   hub.receive(HANDSHAKE);
   hub.sent();
   return hub;
@@ -134,14 +144,11 @@ describe("the handshake", () => {
   });
 
   test("of MessagePack is refused where there is only text", () => {
-    const sink = createSink();
-    const hub = setUp({
-      transport: { kind: "sse", sink, wrap: (messages) => messages, close() {} },
-    });
+    const hub = setUp({ kind: "sse" });
     hub.receive(`{"protocol":"messagepack","version":1}${RS}`);
-    expect(sink.take()).toEqual([
+    expect(hub.sent()).toBe(
       `{"error":"Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format."}${RS}`,
-    ]);
+    );
   });
 
   test("may be as large as a message, to the byte", () => {
@@ -303,7 +310,7 @@ describe("time", () => {
   });
 
   test("ends a client that has pinged and then is silent", () => {
-    const hub = open({});
+    const hub = open();
     hub.clock.advance(100_000);
     expect(hub.isClosed).toBe(false);
     hub.receive(PING);
@@ -319,13 +326,10 @@ describe("time", () => {
   });
 
   test("brings no ping to long polling", () => {
-    const sink = createSink();
-    const hub = setUp({
-      transport: { kind: "polling", sink, wrap: (messages) => messages, close() {} },
-    });
+    const hub = setUp({ kind: "polling" });
     hub.receive(HANDSHAKE);
     hub.clock.advance(100_000);
-    expect(sink.take()).toEqual([`{}${RS}`]);
+    expect(hub.sent()).toBe(`{}${RS}`);
   });
 });
 

@@ -27,10 +27,19 @@ function setUp(options: Parameters<typeof createSetting>[1] = {}): Setting {
 /** A private lane that keeps what is passed to it. */
 function createLane() {
   const passed: unknown[] = [];
-  const lane: Lane & { closed: boolean; passed: unknown[] } = {
+  let listener: LaneListener | undefined;
+  const lane: Lane & { closed: boolean; passed: unknown[]; readonly listener: LaneListener } = {
     passed,
     closed: false,
     isOpen: true,
+    /** Who is told what comes over it. */
+    get listener() {
+      if (!listener) throw new Error("Nobody listens");
+      return listener;
+    },
+    listen(client) {
+      listener = client;
+    },
     open: async () => {},
     pass(framed) {
       passed.push(framed);
@@ -50,41 +59,35 @@ function connect(setting: Setting, lane?: Lane) {
   if (!hub) throw new Error("The relay has one");
   const sink = createSink();
   let isClosed = false;
-  let listener: LaneListener | undefined;
-  const receiver = createHubReceiver({
-    transport: {
-      kind: "websocket",
-      sink,
-      wrap: (messages) => messages,
-      close() {
-        isClosed = true;
+  const receiver = createHubReceiver(
+    {
+      transport: {
+        kind: "websocket",
+        sink,
+        wrap: (messages) => messages,
+        close() {
+          isClosed = true;
+        },
+      },
+      serving: { open: (connection) => serveSignalR(context, hub, lane, connection) },
+    },
+    {
+      protocols: Object.values(PROTOCOLS),
+      wheel: context.wheel,
+      now: context.clock.now,
+      limits: {
+        handshakeTimeoutMs: 15_000,
+        keepAliveMs: 15_000,
+        clientTimeoutMs: 30_000,
+        messageBytes: 32_768,
       },
     },
-    protocols: Object.values(PROTOCOLS),
-    wheel: context.wheel,
-    now: context.clock.now,
-    limits: {
-      handshakeTimeoutMs: 15_000,
-      keepAliveMs: 15_000,
-      clientTimeoutMs: 30_000,
-      messageBytes: 32_768,
-    },
-    open(connection) {
-      const client = serveSignalR(context, hub, lane, connection);
-      listener = client.lane;
-      return client.handler;
-    },
-  });
+  );
   receiver.receive(`{"protocol":"json","version":1}${RS}`);
   sink.take();
   return {
     sink,
     receiver,
-    /** What comes over the private lane. */
-    get lane() {
-      if (!listener) throw new Error("It has shaken hands");
-      return listener;
-    },
     get isClosed() {
       return isClosed;
     },
@@ -362,13 +365,14 @@ describe("what is not declared", () => {
     expect(lane.passed).toEqual(records.map((record) => record + RS));
     expect(await client.take()).toEqual([failed("9", missing("Secret"))]);
     const answer = '{"type":3,"invocationId":"1","result":{ "odds":2.10 }}';
-    client.lane.onMessage({ type: "completion", invocationId: "1", result: "{}" }, answer);
+    lane.listener.onLaneMessage({ type: "completion", invocationId: "1", result: "{}" }, answer);
     expect(await client.take()).toEqual([answer]);
   });
 
   test("is pushed over one lane only, when it comes over both", async () => {
     const setting = setUp();
-    const client = connect(setting, createLane());
+    const lane = createLane();
+    const client = connect(setting, lane);
     const push = {
       type: "invocation",
       target: "Odds",
@@ -376,30 +380,31 @@ describe("what is not declared", () => {
       values: [{ id: 42 }],
     } as const;
     const record = '{"type":1,"target":"Odds","arguments":[{"id":42}]}';
-    client.lane.onMessage(push, record);
+    lane.listener.onLaneMessage(push, record);
     expect(await client.take()).toEqual([record]);
     client.send(invoke("1", "JoinMatch", 42));
     setting.source.accept("match/42", "null");
     await client.take();
-    client.lane.onMessage(push, record);
+    lane.listener.onLaneMessage(push, record);
     setting.source.push("Odds", { id: 42 });
     expect(await client.take()).toEqual([record]);
   });
 
   test("ends with the private lane", async () => {
     const setting = setUp();
-    const client = connect(setting, createLane());
-    client.lane.onEnd({ error: "Bye", allowReconnect: true });
+    const [lane, otherLane] = [createLane(), createLane()];
+    const [client, other] = [connect(setting, lane), connect(setting, otherLane)];
+    lane.listener.onLaneEnd({ error: "Bye", allowReconnect: true });
     expect(await client.take()).toEqual(['{"type":7,"error":"Bye","allowReconnect":true}']);
-    const other = connect(setting, createLane());
-    other.lane.onEnd(undefined);
+    otherLane.listener.onLaneEnd(undefined);
     expect(await other.take()).toEqual([]);
     expect(client.isClosed && other.isClosed).toBe(true);
   });
 
   test("fails when the private lane cannot be opened", async () => {
-    const client = connect(setUp(), createLane());
-    client.lane.onRefused(["1", "2"], "no route");
+    const lane = createLane();
+    const client = connect(setUp(), lane);
+    lane.listener.onLaneRefused(["1", "2"], "no route");
     expect(await client.take()).toEqual([
       failed("1", "The origin cannot be reached: no route"),
       failed("2", "The origin cannot be reached: no route"),
