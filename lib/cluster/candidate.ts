@@ -58,10 +58,19 @@ export function createCandidate<R extends Raw>(
   let reign: { readonly term: Term; end(): Promise<void>; resign(): Promise<void> } | undefined;
   let isBusy = false;
 
+  /** @returns whether what was handed over then may have been followed by another owner */
+  function isLate(sentAt: number): boolean {
+    return clock.monotonic() - sentAt > (leaseMs * 5) / 6;
+  }
+
   /** @param from the epoch, the entry that began it, and what is to be stopped at its end */
-  function begin(journal: Log, from: { epoch: string; after: number; unlisten(): void }) {
+  function begin(
+    journal: Log,
+    from: { epoch: string; after: number; sentAt: number; unlisten(): void },
+  ) {
     const writer = createWriter(journal, {
       after: from.after,
+      storedAt: from.sentAt,
       maxBytes: port.maxBytes,
       clock,
       onLost: (error) => void depose(messageOf(error)),
@@ -70,7 +79,7 @@ export function createCandidate<R extends Raw>(
     let checks = 0;
     const watch = clock.every(leaseMs / 6, () => {
       // By its own clock, and before others take it for gone: it may be cut off from all of them.
-      if (clock.monotonic() - writer.storedAt > (leaseMs * 5) / 6) {
+      if (isLate(writer.storedAt)) {
         return void depose("nothing that it writes is stored");
       }
       if (checks++ % 2 === 0) term.beat();
@@ -123,6 +132,7 @@ export function createCandidate<R extends Raw>(
         encode({ type: "break", term: epoch }),
         port.maxBytes,
       );
+      const sentAt = clock.monotonic();
       const taken = journal.append(names.control, message, after);
       let own: ReturnType<typeof begin> | undefined;
       // Listens before it is known to be the owner: whoever reads the break asks at once.
@@ -136,6 +146,7 @@ export function createCandidate<R extends Raw>(
       });
       try {
         await taken;
+        if (isLate(sentAt)) throw new Error("It was stored, and that was heard too late");
       } catch (error) {
         unlisten();
         log.debug({ feed: names.log, error: messageOf(error) }, "not the owner of the feed");
@@ -144,7 +155,7 @@ export function createCandidate<R extends Raw>(
         isBusy = false;
       }
       log.info({ feed: names.log, epoch }, "owner of the feed");
-      own = begin(journal, { epoch, after: after + 1, unlisten });
+      own = begin(journal, { epoch, after: after + 1, sentAt, unlisten });
       return true;
     },
     hear: (note) => reign?.term.hear(note),

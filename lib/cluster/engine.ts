@@ -14,6 +14,7 @@ import { dress, dressAll, type Image } from "../feed/message.ts";
 import type { HubSpec } from "../feed/spec.ts";
 import type { TopicTable } from "../feed/table.ts";
 import type { Stats } from "../stats.ts";
+import { NOWHERE } from "../topic/position.ts";
 import type { Topic } from "../topic/topic.ts";
 import type { Answer } from "../upstream/calls.ts";
 import type { Raw } from "../wire/hub.ts";
@@ -68,13 +69,13 @@ export function createClusterEngine<R extends Raw>(
   const candidate = createCandidate(spec, options);
 
   /** The owner's term; none is known at first. */
-  let epoch = "0";
+  let epoch = NOWHERE;
   let beat: Extract<LogEvent, { type: "beat" }> | undefined;
   let lastMessageAt: number | undefined;
 
   const reader: LogReader = createLogReader(
     { port, name: names.log, limits, clock, log },
-    { began, missed: forget, event: apply, read },
+    { began, missed, event: apply, read },
   );
   let hasResigned = false;
   /** Nothing has been heard for so long that what is known may be old. */
@@ -84,7 +85,7 @@ export function createClusterEngine<R extends Raw>(
 
   const unknowns = createUnknowns({
     ask: (names) =>
-      epoch === "0" || !isStarted || !port.connected
+      epoch === NOWHERE || !isStarted || !port.connected
         ? undefined
         : request({ type: "want", from: id, names }, ASK_TIMEOUT_MS).then((bytes) =>
             decode<Images>(bytes),
@@ -123,8 +124,16 @@ export function createClusterEngine<R extends Raw>(
     void reader.open();
   }
 
+  /**
+   * The epoch of what is shown now. A position is for all topics of a stream, and other machines may
+   * know of each what came before it: so nobody goes on from one that is not true for all here.
+   */
+  function shownEpoch(): string {
+    return quiet.size > 0 || unknowns.isShown ? NOWHERE : epoch;
+  }
+
   function began(isAnother: boolean): void {
-    epoch = "0";
+    epoch = NOWHERE;
     if (isAnother) {
       // What is numbered higher must be newer: nothing of the numbers before may stay.
       const at = reader.number;
@@ -132,8 +141,15 @@ export function createClusterEngine<R extends Raw>(
       for (const topic of table.topics()) {
         table.stall(topic, at);
         table.adopt(topic, { ...topic.facts, snapshot: undefined, ...nothing }, at);
+        topic.show(); // whoever watches it was told of it by other numbers
       }
     }
+    forget();
+  }
+
+  /** There may be another owner by now; its next beat tells. */
+  function missed(): void {
+    epoch = NOWHERE;
     forget();
   }
 
@@ -192,7 +208,10 @@ export function createClusterEngine<R extends Raw>(
         // The clocks of two machines do not run alike: elsewhere it counts from its arrival here.
         const receivedAt = candidate.isOwner ? publication.receivedAt : reader.heardAt;
         const bare = { ...publication, sequence: reader.number, receivedAt };
-        return table.publish(topic, dress(bare, topic.name, epoch, topic.previous(bare.key)));
+        return table.publish(
+          topic,
+          dress(bare, topic.name, shownEpoch(), topic.latest.get(bare.key)),
+        );
       }
       case "stalled":
         return table.stall(topic, reader.number);
@@ -214,20 +233,25 @@ export function createClusterEngine<R extends Raw>(
   }
 
   function adopt(topic: Topic, image: Image): void {
-    // Of a topic that the owner has only begun to join, what was known here is the best there is.
-    if (image.state === "joining" && topic.state === "stale") return;
-    table.adopt(topic, { ...image, publications: dressAll(image, epoch) }, reader.number);
+    const publications = dressAll(image, epoch);
+    if (image.state !== "joining" || topic.state !== "stale") {
+      return table.adopt(topic, { ...image, publications }, reader.number);
+    }
+    // The owner has only begun to join it: what was known here is the best there is, with what has
+    // come since.
+    const known = topic.latest.after(-1).at(-1)?.sequence ?? -1;
+    for (const one of publications) if (one.sequence > known) table.publish(topic, one);
   }
 
   /** Something has been read again, and everything up to now. */
   function comeBack(): void {
     isAway = false;
     for (const topic of quiet) {
+      quiet.delete(topic);
       if (!table.has(topic) || topic.state !== "stale" || unknowns.has(topic)) continue;
       // Nothing is missing here; who has been told that it is stale is told that it is not.
       table.adopt(topic, { ...topic.contents(clock.now()), state: "live" }, reader.number);
     }
-    quiet.clear();
   }
 
   function goAway(): void {
@@ -316,8 +340,8 @@ export function createClusterEngine<R extends Raw>(
   }
 
   async function callOwner(ask: Ask): Promise<CallResult> {
-    if (epoch === "0") await change(spec.openTimeoutMs).came;
-    if (epoch === "0" || !port.connected) throw new UnavailableError("The feed has no owner");
+    if (epoch === NOWHERE) await change(spec.openTimeoutMs).came;
+    if (epoch === NOWHERE || !port.connected) throw new UnavailableError("The feed has no owner");
     const other = change(CALL_TIMEOUT_MS);
     const answer = await Promise.race([
       request(ask, CALL_TIMEOUT_MS).catch(() => undefined),
@@ -349,7 +373,7 @@ export function createClusterEngine<R extends Raw>(
 
   return {
     get epoch() {
-      return epoch;
+      return shownEpoch();
     },
     get sequence() {
       return reader.number;

@@ -40,9 +40,12 @@ export interface Log {
   readonly life: string;
   /** Number of the newest entry when it was opened; 0 before the first. */
   readonly last: number;
+  /** Number of the oldest that it had then; one above the newest when it has forgotten all. */
+  readonly first: number;
   /**
    * Writes the entry after the one numbered `after`, and only there: this is what fences off an owner
-   * that does not know of another. Entries that are handed over in one go are stored in this order.
+   * that does not know of another. Entries that are handed over in one go are stored in this order, and
+   * none behind one that is refused, even if others have written as many meanwhile.
    * @returns a promise that rejects when the newest entry is another, or nothing is known of the outcome
    */
   append(subject: string, bytes: Uint8Array, after: number): Promise<void>;

@@ -131,6 +131,11 @@ export function createLogReader(
           listener.began(journal !== undefined);
         }
         journal = opened;
+        if (opened.first > number + 1) {
+          // Of what is forgotten up to its end no entry comes that would show the hole.
+          number = opened.first - 1;
+          miss();
+        }
         isCurrent = opened.last === number;
         joiner.clear();
         stopReading = opened.read(number + 1, read);

@@ -8,6 +8,8 @@ import type { Images, TopicEvent } from "./message.ts";
 
 export interface Unknowns {
   has(topic: Topic): boolean;
+  /** Whether somebody was shown something of one of them, which may not be what others know. */
+  readonly isShown: boolean;
   /** Nothing is known of a topic from here on. */
   add(topic: Topic): void;
   delete(topic: Topic): void;
@@ -118,6 +120,12 @@ export function createUnknowns(options: UnknownsOptions): Unknowns {
 
   return {
     has: (topic) => unknowns.has(topic),
+    get isShown() {
+      for (const topic of unknowns.keys()) {
+        if (topic.state === "stale" || topic.isShownBlank) return true;
+      }
+      return false;
+    },
     add,
     delete: (topic) => void unknowns.delete(topic),
     note(topic, happened) {

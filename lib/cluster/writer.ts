@@ -25,6 +25,8 @@ export function createWriter(
   log: Log,
   options: {
     readonly after: number;
+    /** When that one was handed over, on the monotonic clock, ms. */
+    readonly storedAt: number;
     readonly maxBytes: number;
     readonly clock: Clock;
     /** Something could not be stored, or is not known to be: called once. */
@@ -33,7 +35,7 @@ export function createWriter(
 ): Writer {
   const { maxBytes, clock, onLost } = options;
   let number = options.after;
-  let storedAt = clock.monotonic();
+  let { storedAt } = options;
   let waiting = 0;
   let isClosed = false;
   let newest: Promise<void> = Promise.resolve();

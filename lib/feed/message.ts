@@ -6,41 +6,43 @@ import type { Contents, Facts } from "../topic/topic.ts";
 import type { Raw } from "../wire/hub.ts";
 
 /** A publication without what each isolate makes of it. */
-export type Bare = Pick<
-  Publication,
-  "sequence" | "event" | "raw" | "argumentCount" | "key" | "time" | "receivedAt"
->;
-
-export function bareOf(publication: Publication): Bare {
-  const { sequence, event, raw, argumentCount, key, time, receivedAt } = publication;
-  return { sequence, event, raw, argumentCount, key, time, receivedAt };
+export interface Bare
+  extends Pick<
+    Publication,
+    "sequence" | "event" | "raw" | "argumentCount" | "key" | "time" | "receivedAt"
+  > {
+  /** Sequence of the one before of its key, if everybody has it. */
+  readonly base: number | undefined;
 }
 
-/** @param previous the one before of its key, if everybody has it */
+export function bareOf(publication: Publication): Bare {
+  const { sequence, event, raw, argumentCount, key, time, receivedAt, previous } = publication;
+  const base = previous?.sequence;
+  return { sequence, event, raw, argumentCount, key, time, receivedAt, base };
+}
+
+/** @param before the newest of its key until then, as far as it is known */
 export function dress(
-  bare: Bare,
+  { base, ...bare }: Bare,
   topic: string,
   epoch: string,
-  previous: Publication | undefined,
+  before: Publication | undefined,
 ): Publication {
   return {
     type: "publication",
     topic,
     position: printPosition(epoch, bare.sequence),
-    previous: previousOf(previous),
+    previous: before?.sequence === base ? previousOf(before) : undefined,
     rendered: new Map(),
     ...bare,
   };
 }
 
 /** The publications of a topic's image. */
-export function dressAll({ name, publications, snapshot }: Image, epoch: string): Publication[] {
+export function dressAll({ name, publications }: Image, epoch: string): Publication[] {
   const newest = new Map<string, Publication>();
   return publications.map((bare) => {
-    const before = newest.get(bare.key);
-    // As in `Topic.previous`.
-    const isKnown = before && before.sequence > (snapshot?.sequence ?? -1);
-    const publication = dress(bare, name, epoch, isKnown ? before : undefined);
+    const publication = dress(bare, name, epoch, newest.get(bare.key));
     newest.set(bare.key, publication);
     return publication;
   });
@@ -52,10 +54,18 @@ export interface Image extends Omit<Contents, "publications"> {
   readonly publications: readonly Bare[];
 }
 
+/** A time in which a replica has lost something. */
+export interface Lapse {
+  /** Distinct among those of the replica. */
+  readonly id: number;
+  /** Sequence up to which it has everything. */
+  readonly since: number;
+}
+
 /** From a replica to the owner. */
 export type Request =
-  /** Wants topics; all of them whole, or what was missed `since` it had them whole. */
-  | { readonly type: "want"; readonly names: readonly string[]; readonly since?: number }
+  /** Wants topics; all of them whole, or what was missed in a lapse. */
+  | { readonly type: "want"; readonly names: readonly string[]; readonly lapse?: Lapse | undefined }
   | { readonly type: "leave"; readonly name: string }
   /** All that it wants, now and then: a `leave` may have been lost. */
   | { readonly type: "interest"; readonly names: readonly string[] }
@@ -120,8 +130,11 @@ export type Reply = { readonly to: string } & (
 
 /** Where the feed was when it was said. */
 export interface AsOf {
-  /** As the request had it. */
-  readonly since: number | undefined;
+  /**
+   * Id of the lapse that was asked about. What was asked in another one was of other topics, even if
+   * both are since the same place.
+   */
+  readonly lapse: number | undefined;
   readonly epoch: string;
   /** Of the newest batch. */
   readonly number: number;

@@ -18,6 +18,7 @@ import {
   type Event,
   type FeedMessage,
   type Image,
+  type Lapse,
 } from "./message.ts";
 import { BEAT_MS } from "./server.ts";
 import type { TopicTable } from "./table.ts";
@@ -46,8 +47,9 @@ export function createReplica<R extends Raw>(
   const { owner, channel, maxCalls, clock, stats } = options;
   /** Topics of which nothing is known yet. */
   const blank = new Set<Topic>();
-  /** Where it was whole, when something has been lost since: until it is again, nothing is told. */
-  let wholeUntil: number | undefined;
+  /** Something has been lost: until it has come, nothing is told. */
+  let lapse: Lapse | undefined;
+  let lapseCount = 0;
   const calls = new Map<number, PendingCall<R>>();
   let callCount = 0;
   /** Nothing before the first batch. */
@@ -70,9 +72,9 @@ export function createReplica<R extends Raw>(
 
   function ask(): void {
     const names = (topics: Iterable<Topic>) => [...topics].map(({ name }) => name);
-    if (wholeUntil !== undefined) {
+    if (lapse) {
       const known = table.topics().filter((topic) => !blank.has(topic));
-      channel.post({ type: "want", names: names(known), since: wholeUntil });
+      channel.post({ type: "want", names: names(known), lapse });
     } else if (blank.size > 0) channel.post({ type: "want", names: names(blank) });
   }
 
@@ -81,15 +83,15 @@ export function createReplica<R extends Raw>(
     if (!isNew && heard && batch.number <= heard.number) return; // it came before
     if (isNew || isAway) {
       isAway = false;
-      wholeUntil = undefined;
+      lapse = undefined;
       for (const topic of table.topics()) blank.add(topic);
       if (isNew) sequence = 0;
     } else notice(batch.number - 1);
     heard = batch;
     heardAt = clock.now();
     // Each is shown with the position at which it happened, so the feed is not further before.
-    for (const event of batch.events) if (wholeUntil === undefined) onEvent(event);
-    if (wholeUntil !== undefined) return;
+    for (const event of batch.events) if (!lapse) onEvent(event);
+    if (lapse) return;
     sequence = Math.max(sequence, batch.sequence);
     if (isNew) ask();
   }
@@ -99,7 +101,11 @@ export function createReplica<R extends Raw>(
     if (!heard || number <= heard.number) return;
     stats.lostBatches += number - heard.number;
     heard = { ...heard, number };
-    wholeUntil ??= sequence;
+    lose();
+  }
+
+  function lose(): void {
+    lapse ??= { id: ++lapseCount, since: sequence };
     ask();
   }
 
@@ -112,8 +118,7 @@ export function createReplica<R extends Raw>(
       case "stalled":
         return table.stall(topic, sequence);
       case "dropped":
-        wholeUntil = sequence;
-        return ask();
+        return lose();
       case "reset":
         sequence = Math.max(sequence, event.sequence);
         topic.facts = event.facts;
@@ -129,14 +134,14 @@ export function createReplica<R extends Raw>(
   function publish(topic: Topic, bare: Bare): void {
     stats.publications++;
     sequence = Math.max(sequence, bare.sequence);
-    table.publish(topic, dress(bare, topic.name, shownEpoch(), topic.previous(bare.key)));
+    table.publish(topic, dress(bare, topic.name, shownEpoch(), topic.latest.get(bare.key)));
   }
 
   /** What was asked for has come. What is as of another time than now is left to be asked again. */
   function onReply(reply: Extract<FeedMessage, AsOf>): void {
     if (reply.epoch !== heard?.epoch || reply.number < heard.number) return;
-    if (reply.since !== wholeUntil) return;
-    if (wholeUntil === undefined && reply.number > heard.number) return notice(reply.number);
+    if (reply.lapse !== lapse?.id) return;
+    if (!lapse && reply.number > heard.number) return notice(reply.number);
     heard = { ...heard, number: reply.number };
     if (reply.type === "missed") {
       for (const { name, publication } of reply.missed) {
@@ -145,10 +150,10 @@ export function createReplica<R extends Raw>(
       }
     } else {
       sequence = Math.max(sequence, reply.sequence); // the state is as of then, and shown so
-      adoptAll(reply.images, wholeUntil === undefined ? 0 : reply.sequence);
+      adoptAll(reply.images, lapse ? reply.sequence : 0);
     }
     sequence = Math.max(sequence, reply.sequence);
-    wholeUntil = undefined;
+    lapse = undefined;
     ask();
   }
 

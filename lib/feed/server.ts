@@ -10,7 +10,14 @@ import { printPosition } from "../topic/position.ts";
 import type { Topic } from "../topic/topic.ts";
 import type { Raw } from "../wire/hub.ts";
 import type { Line, LineListener } from "./line.ts";
-import { bareOf, type Event, type FeedMessage, type Image, type Request } from "./message.ts";
+import {
+  bareOf,
+  type Event,
+  type FeedMessage,
+  type Image,
+  type Lapse,
+  type Request,
+} from "./message.ts";
 import { findTopic, type HubSpec } from "./spec.ts";
 
 export interface Server {
@@ -73,13 +80,13 @@ export function createServer<R extends Raw>(
     });
   }
 
-  function want(from: string, names: readonly string[], since: number | undefined): void {
+  function want(from: string, names: readonly string[], lapse: Lapse | undefined): void {
     const topics = names.flatMap((name) => hold(from, name) ?? []);
     // What is told now is as of a batch; a stream has gone live already, because it was asked for.
     if (events.length > 0) flush();
     const { epoch, sequence } = line;
-    const asOf = { to: from, epoch, number, sequence, since };
-    const missed = since === undefined ? undefined : missedSince(topics, since);
+    const asOf = { to: from, epoch, number, sequence, lapse: lapse?.id };
+    const missed = lapse && missedSince(topics, lapse.since);
     // All or nothing: a position that is true for one would not be for the others.
     if (missed) channel.post({ type: "missed", missed, ...asOf });
     else channel.post({ type: "images", images: topics.map(imageOf), ...asOf });
@@ -143,7 +150,7 @@ export function createServer<R extends Raw>(
   const unlisten = channel.listen((from, message) => {
     switch (message.type) {
       case "want":
-        return want(from, message.names, message.since);
+        return want(from, message.names, message.lapse);
       case "leave":
         return leave(from, message.name);
       case "interest": {

@@ -388,6 +388,62 @@ test("a log that was lost and made anew is another life of the feed", async () =
   expect(late?.lines()).toEqual(["match/1 reset new null", expect.stringMatching(/ subscribed /)]);
 });
 
+test("a log that was made anew is known as another one, even when it has grown longer than the first", async () => {
+  const { cluster, origin, machines } = await assemble(["a", "b"]);
+  const other = machines.find((machine) => machine !== ownerOf(machines)) as Machine;
+  const owner = ownerOf(machines);
+  const client = other.connect();
+  client.open("odds/1");
+  owner.connect().open("odds/1");
+  await cluster.pass(100);
+  origin.push("odds/1", "Odds", 1, "old");
+  await cluster.pass(20);
+  const since = other.feed.position;
+  other.cut();
+  cluster.lose();
+  await cluster.pass(2 * TAKE_OVER_MS);
+  for (let price = 1; price <= 50; price++) origin.push("odds/1", "Odds", 1, price);
+  await cluster.pass(100);
+  client.lines();
+  other.heal();
+  await cluster.pass(TAKE_OVER_MS);
+  const late = other.connect();
+  late.open({ topic: "odds/1", since });
+  await cluster.pass(10);
+  expect(late.lines()[0]).toBe("odds/1 reset epoch");
+  expect(client.lines()).toEqual([
+    "odds/1 reset new",
+    "odds/1 Odds[1,50]",
+    expect.stringMatching(/ live @/),
+  ]);
+});
+
+test("a log that has forgotten all, also what nobody has read, is written on", async () => {
+  // The owner stored its last words and was cut off before it could read them. When the log had
+  // forgotten them, all machines waited for them forever.
+  const { cluster, origin, machines } = await assemble(["a"]);
+  const [machine] = machines as [Machine];
+  const client = machine.connect();
+  client.open("odds/1");
+  await cluster.pass(100);
+  machine.lag(1_000);
+  await cluster.pass(800);
+  machine.cut();
+  machine.lag(0);
+  cluster.forget();
+  await cluster.pass(TAKE_OVER_MS);
+  client.lines();
+  machine.heal();
+  await cluster.pass(TAKE_OVER_MS);
+  origin.push("odds/1", "Odds", 1, "new");
+  await cluster.pass(50);
+  expect(client.lines()).toEqual([
+    "odds/1 reset break",
+    expect.stringMatching(/ live @/),
+    expect.stringContaining("new"),
+  ]);
+});
+
 async function assemble(ids: readonly string[], answer?: (call: string) => string) {
   const clock = createManualClock(1_700_000_000_000);
   const cluster = createFakeCluster(clock);

@@ -8,6 +8,8 @@ export interface Heap {
   readonly isAlive: boolean;
   /** Frozen, or not through yet with what has waited since. */
   readonly isFrozen: boolean;
+  /** When it was thawed last, Unix ms; 0: never. */
+  readonly thawedAt: number;
   /** Runs a task of this heap: now, once it is thawed, or never. */
   run(task: () => void): void;
   /** Nothing runs from here on; what falls due waits. */
@@ -17,9 +19,11 @@ export interface Heap {
   kill(): void;
 }
 
-export function createHeap(clock: ManualClock): Heap {
+/** @param skewMs how far its clock is ahead of all others */
+export function createHeap(clock: ManualClock, skewMs = 0): Heap {
   let isAlive = true;
   let isFrozen = false;
+  let thawedAt = 0;
   let waiting: (() => void)[] = [];
 
   function run(task: () => void): void {
@@ -61,8 +65,8 @@ export function createHeap(clock: ManualClock): Heap {
 
   return {
     clock: {
-      now: clock.now,
-      monotonic: clock.monotonic,
+      now: () => clock.now() + skewMs,
+      monotonic: () => clock.monotonic() + skewMs,
       after: (delayMs, task) =>
         setTimer((run) => clock.after(delayMs, run), { task, isOnce: true }),
       every: (periodMs, task) =>
@@ -79,7 +83,11 @@ export function createHeap(clock: ManualClock): Heap {
     freeze() {
       isFrozen = true;
     },
+    get thawedAt() {
+      return thawedAt;
+    },
     thaw() {
+      if (isFrozen) thawedAt = clock.now();
       isFrozen = false;
       if (waiting.length > 0) clock.after(0, runNext);
     },

@@ -4,16 +4,17 @@ import type { ManualClock } from "../../lib/clock.ts";
 import { wsFormat } from "../../lib/downstream/ws.ts";
 import { createFanout, type Fanout, type FanoutLimits } from "../../lib/fanout/fanout.ts";
 import type { Format } from "../../lib/fanout/format.ts";
+import type { Engine } from "../../lib/feed/engine.ts";
 import { createFeed, type Feed } from "../../lib/feed/feed.ts";
-import { createGroup, createSoloGroup, type Group } from "../../lib/feed/group.ts";
+import { createSoloGroup } from "../../lib/feed/group.ts";
+import type { CreateEngine, Member } from "../../lib/feed/member.ts";
 import { createOwner } from "../../lib/feed/owner.ts";
 import type { HubSpec } from "../../lib/feed/spec.ts";
 import type { TopicTable } from "../../lib/feed/table.ts";
 import { silentLog } from "../../lib/log.ts";
 import { createRelay, type Relay } from "../../lib/relay.ts";
-import { createStats } from "../../lib/stats.ts";
+import { createStats, type Stats } from "../../lib/stats.ts";
 import { createHistoryBudget, type HistoryBudget } from "../../lib/topic/budget.ts";
-import type { SimulatedBus } from "./bus.ts";
 import type { Chance } from "./chance.ts";
 import { createHeap, type Heap } from "./heap.ts";
 import type { Origin, SimulatedSource } from "./origin.ts";
@@ -30,7 +31,6 @@ export interface Life {
 export interface Isolate {
   readonly id: string;
   readonly heap: Heap;
-  readonly group: Group;
   readonly relay: Relay;
   readonly feed: Feed<string>;
   readonly fanout: Fanout;
@@ -40,6 +40,22 @@ export interface Isolate {
   /** Its times as the owner, the last one last. */
   readonly lives: readonly Life[];
   kill(): void;
+}
+
+/** What an isolate shares its feed with others by. */
+export interface Sharing {
+  readonly connect: Member<string>["connect"];
+  /** The epoch of the feed while this is what keeps it at the origin. */
+  epochOf(engine: Engine<string>): string;
+}
+
+export interface SharingOptions {
+  readonly spec: HubSpec;
+  readonly heap: Heap;
+  readonly budget: HistoryBudget;
+  readonly stats: Stats;
+  /** What keeps the feed at the origin, when it is the owner. */
+  readonly createOwn: CreateEngine<string>;
 }
 
 /** Of the tables, small enough to be reached. */
@@ -57,44 +73,47 @@ export function createIsolate(
     readonly spec: HubSpec;
     readonly clock: ManualClock;
     readonly chance: Chance;
-    readonly bus: SimulatedBus;
     readonly origin: Origin;
+    /** How far its clock is ahead of the others', ms; 0 when it is not said. */
+    readonly skewMs?: number;
     /** Told of each time in which it owns the feed. */
     onLife(life: Life): void;
   },
+  share: (own: SharingOptions) => Sharing,
 ): Isolate {
   const { spec, chance, origin, onLife } = world;
-  const heap = createHeap(world.clock);
+  const heap = createHeap(world.clock, world.skewMs);
   const { clock } = heap;
   const stats = createStats();
   const fanout = createFanout({ clock, stats, limits: LIMITS });
   const budget = createHistoryBudget(LIMITS.historyBytes);
   const lives: Life[] = [];
-  const bus = world.bus.join(id, heap);
-  const group = createGroup({ bus, budget, maxCalls: 100, clock, stats });
+
+  const createOwn: CreateEngine<string> = (table, sequence) => {
+    let source: SimulatedSource | undefined;
+    const engine = createOwner<string>(spec, table, {
+      createSource(listener) {
+        source = origin.createSource(heap, listener);
+        return source;
+      },
+      sequence,
+      clock,
+      random: chance.next,
+      stats,
+      log: silentLog,
+    });
+    if (!source) throw new Error("It was made above");
+    const life = { epoch: sharing.epochOf(engine), isolate: id, source, table };
+    lives.push(life);
+    onLife(life);
+    return engine;
+  };
+  const sharing = share({ spec, heap, budget, stats, createOwn });
 
   const relay = createRelay({
     fanout,
     createHubs(onEnded) {
-      const { connect } = group.join<string>(spec, "json", (table, sequence) => {
-        let source: SimulatedSource | undefined;
-        const engine = createOwner<string>(spec, table, {
-          createSource(listener) {
-            source = origin.createSource(heap, listener);
-            return source;
-          },
-          sequence,
-          clock,
-          random: chance.next,
-          stats,
-          log: silentLog,
-        });
-        if (!source) throw new Error("It was made above");
-        const life = { epoch: engine.epoch, isolate: id, source, table };
-        lives.push(life);
-        onLife(life);
-        return engine;
-      });
+      const { connect } = sharing;
       const json = createFeed(spec, { createLine: connect, onEnded, fanout, clock, stats });
       // Nobody speaks MessagePack here.
       const { connect: connectOther } = createSoloGroup(budget).join<Uint8Array>(
@@ -121,7 +140,6 @@ export function createIsolate(
   return {
     id,
     heap,
-    group,
     relay,
     feed: hub.json,
     fanout,

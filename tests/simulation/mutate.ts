@@ -1,6 +1,6 @@
 /**
  * Shows that the simulation sees errors: puts each of the mutations into a copy of the sources, and
- * prints the first seed that fails. By hand, on Node 24: `node tests/simulation/mutate.ts [part of a name]`.
+ * prints the first seed that fails. By hand, on Node 24: `node tests/simulation/mutate.ts [part of a name or file]`.
  */
 
 import { spawn } from "node:child_process";
@@ -10,6 +10,9 @@ import { join } from "node:path";
 import { MUTATIONS, type Mutation } from "./mutations.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
+
+const GROUP = "tests/simulation/group.test.ts";
+const CLUSTER = "tests/simulation/cluster.test.ts";
 
 /** @returns the first seed that fails; `undefined` when none of those tried does */
 async function firstFailure({ file, edits }: Mutation): Promise<string | undefined> {
@@ -30,7 +33,7 @@ async function firstFailure({ file, edits }: Mutation): Promise<string | undefin
     await writeFile(path, edits.reduce(edit, await readFile(path, "utf8")));
     const output = await run(
       join(ROOT, "node_modules/.bin/vitest"),
-      ["run", "tests/simulation"],
+      ["run", /cluster|network/.test(file) ? CLUSTER : GROUP],
       copy,
     );
     const seed = /Seed (\d+) fails/.exec(output)?.[1];
@@ -48,7 +51,8 @@ function edit(text: string, [from, to]: readonly [string, string]): string {
 }
 
 function run(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const env = { ...process.env, KERYX_SHRINK: "0" };
+  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => {
@@ -61,7 +65,8 @@ function run(command: string, args: readonly string[], cwd: string): Promise<str
 }
 
 const [part = ""] = process.argv.slice(2);
-for (const mutation of MUTATIONS.filter(({ name }) => name.includes(part))) {
+for (const mutation of MUTATIONS) {
+  if (!`${mutation.name} ${mutation.file}`.includes(part)) continue;
   const seed = await firstFailure(mutation);
   console.log(`| ${mutation.name} | \`${mutation.file}\` | ${seed ?? "none"} |`);
 }

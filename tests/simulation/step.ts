@@ -1,7 +1,8 @@
 /** What may happen in a world from one moment to the next. */
 
-import type { Chance } from "./chance.ts";
+import { type Chance, createChance } from "./chance.ts";
 import type { Client } from "./client.ts";
+import type { Isolate } from "./isolate.ts";
 import { KEYS, RATES, TOPICS, type World } from "./world.ts";
 
 /** A step is known by its kind and a number from which all its chance comes: it means the same alone. */
@@ -10,11 +11,21 @@ export interface Step {
   readonly seed: number;
 }
 
-/** @returns what happened, for a person; `undefined` when it could not */
-type Action = (world: World, chance: Chance) => string | undefined | Promise<string>;
+/** Kinds of steps, by name. */
+export type Actions<W extends World> = Readonly<
+  Record<
+    string,
+    {
+      /** How often it is taken, in parts of all. */
+      readonly weight: number;
+      /** @returns what happened, for a person; `undefined` when it could not */
+      act(world: W, chance: Chance): string | undefined | Promise<string>;
+    }
+  >
+>;
 
-/** How often a kind of step is taken, in parts of all, and what it does. */
-const ACTIONS: Readonly<Record<string, { readonly weight: number; readonly act: Action }>> = {
+/** What clients and the origin do. */
+const ACTIONS: Actions<World> = {
   publish: {
     weight: 10,
     act({ origin }, chance) {
@@ -158,67 +169,27 @@ const ACTIONS: Readonly<Record<string, { readonly weight: number; readonly act: 
       return `answers within ${delayMs} ms, refuses ${refused}`;
     },
   },
-  bus: {
-    weight: 3,
-    act({ bus }, chance) {
-      const lost = chance.pick([0, 0, 0, 0.05, 0.3, 1, 1]);
-      const delayMs = chance.pick([0, 0, 5, 50, 400]);
-      const isWild = chance.hits(0.25);
-      const doubled = isWild ? 0.2 : 0;
-      bus.faults = { lost, delayMs, doubled, isOrdered: !isWild };
-      return `loses ${lost}, takes ${delayMs} ms${isWild ? ", doubles and reorders" : ""}`;
-    },
-  },
-  rosters: {
-    weight: 1,
-    act({ supervisor }, chance) {
-      const delayMs = chance.pick([0, 50, 400, 1_500]);
-      const lost = chance.pick([0, 0, 0.3]);
-      supervisor.trouble = { delayMs, lost };
-      return `loses ${lost}, takes ${delayMs} ms`;
-    },
-  },
-  freeze: {
-    weight: 2,
-    act({ supervisor, isolates }, chance) {
-      const owner = isolates().find(({ id }) => id === supervisor.roster.owner);
-      const isolate = owner && chance.hits(0.5) ? owner : chance.pick(isolates());
-      if (!isolate || isolate.heap.isFrozen) return undefined;
-      const ms = chance.pick([300, 1_200, 2_500, 5_000]);
-      supervisor.freeze(isolate, ms);
-      return `${isolate.id} for ${ms} ms`;
-    },
-  },
-  kill: {
-    weight: 1,
-    act({ supervisor, isolates, clients }, chance) {
-      const isolate = chance.pick(isolates());
-      if (!isolate) return undefined;
-      supervisor.kill(isolate);
-      for (const client of clients) if (client.isolate === isolate) client.cut();
-      return isolate.id;
-    },
-  },
 };
 
-const URN = Object.entries(ACTIONS).flatMap(([kind, { weight }]) =>
-  Array.from({ length: weight }, () => kind),
-);
-
-export function createSteps(count: number, chance: Chance): Step[] {
+/** The steps of a run. @param own what may happen beside what clients and the origin do */
+export function createSteps(count: number, chance: Chance, own: Actions<never>): Step[] {
+  const urn = Object.entries({ ...ACTIONS, ...own }).flatMap(([kind, { weight }]) =>
+    Array.from({ length: weight }, () => kind),
+  );
   return Array.from({ length: count }, () => ({
-    kind: chance.pick(URN),
+    kind: chance.pick(urn),
     seed: Math.floor(chance.next() * 2 ** 32),
   }));
 }
 
 /** @returns what happened, for a person; `undefined` when it could not */
-export async function take(
+export async function take<W extends World>(
   { kind, seed }: Step,
-  world: World,
-  createChance: (seed: number) => Chance,
-) {
-  const what = await ACTIONS[kind]?.act(world, createChance(seed));
+  world: W,
+  own: Actions<W>,
+): Promise<string | undefined> {
+  const actions: Actions<W> = { ...ACTIONS, ...own };
+  const what = await actions[kind]?.act(world, createChance(seed));
   return what === undefined ? undefined : `${kind} ${what}`;
 }
 
@@ -230,6 +201,11 @@ export function connect(world: World, chance: Chance, client: World["clients"][n
   client.connect(isolate);
   client.open(topics, rate);
   return `${client.name} to ${isolate.id}`;
+}
+
+/** An isolate is no more: its clients notice. */
+export function abandon(clients: readonly Client[], isolate: Isolate): void {
+  for (const client of clients) if (client.isolate === isolate) client.cut();
 }
 
 function each(client: Client, what: (client: Client) => void): string {

@@ -1,23 +1,28 @@
 /** Who sees isolates live, freeze and die, and says who owns the feed. */
 
 import type { ManualClock } from "../../lib/clock.ts";
-import type { Roster } from "../../lib/feed/group.ts";
+import type { Group, Roster } from "../../lib/feed/group.ts";
 import type { Chance } from "./chance.ts";
 import type { Isolate } from "./isolate.ts";
 
+/** An isolate of a group. */
+export interface Member extends Isolate {
+  readonly group: Group;
+}
+
 export interface Supervisor {
   /** Also those that died; the newest last. */
-  readonly isolates: readonly Isolate[];
+  readonly isolates: readonly Member[];
   /** The newest roster. */
   readonly roster: Roster;
   /** Term of the newest roster that has reached an isolate; 0 before the first. */
-  toldTerm(isolate: Isolate): number;
+  toldTerm(isolate: Member): number;
   /** How badly it reaches the isolates: the most that it takes, ms, and what part of it is lost. */
   trouble: { delayMs: number; lost: number };
   /** Another isolate takes its place a while later. */
-  kill(isolate: Isolate): void;
+  kill(isolate: Member): void;
   /** It is taken for dead after a while, and for alive again once it is thawed. */
-  freeze(isolate: Isolate, forMs: number): void;
+  freeze(isolate: Member, forMs: number): void;
   /** Everybody is thawed and told. */
   mend(): void;
 }
@@ -33,14 +38,14 @@ export function createSupervisor(options: {
   readonly size: number;
   readonly clock: ManualClock;
   readonly chance: Chance;
-  createIsolate(id: string): Isolate;
+  createIsolate(id: string): Member;
 }): Supervisor {
   const { size, clock, chance, createIsolate } = options;
   const isolates = Array.from({ length: size }, (_, i) => createIsolate(`isolate-${i}`));
   /** Those that do not answer. */
-  const suspects = new Set<Isolate>();
+  const suspects = new Set<Member>();
   let term = 0;
-  const told = new Map<Isolate, number>();
+  const told = new Map<Member, number>();
   let roster = { term, owner: "", isolates: [] as readonly string[] };
 
   function tell(): void {
@@ -102,7 +107,7 @@ export function createSupervisor(options: {
     },
   };
 
-  function wake(isolate: Isolate): void {
+  function wake(isolate: Member): void {
     if (!isolate.heap.isAlive || !isolate.heap.isFrozen) return;
     isolate.heap.thaw();
     if (suspects.delete(isolate)) clock.after(chance.below(300), review);

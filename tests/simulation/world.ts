@@ -1,15 +1,14 @@
-/** A group of isolates between an origin and clients, in which everything happens by one seed. */
+/** What all worlds have: an origin, clients, time and chance. */
 
 import { createManualClock, type ManualClock } from "../../lib/clock.ts";
 import type { HubSpec } from "../../lib/feed/spec.ts";
 import { createHubSpec } from "../support/hub-spec.ts";
 import { turn } from "../support/turn.ts";
-import { createBus, NO_FAULTS, type SimulatedBus } from "./bus.ts";
 import { type Chance, createChance } from "./chance.ts";
 import { type Client, createClient } from "./client.ts";
-import { createIsolate, type Isolate, type Life } from "./isolate.ts";
-import { createOrigin, GOOD_MOOD, type Origin } from "./origin.ts";
-import { createSupervisor, type Supervisor } from "./supervisor.ts";
+import type { Isolate, Life } from "./isolate.ts";
+import { createOrigin, type Origin } from "./origin.ts";
+import type { Actions } from "./step.ts";
 
 /** With and without a snapshot, with a long and with a short history, with either slow policy. */
 export const TOPICS = ["plain/1", "plain/2", "whole/1", "short/1"];
@@ -74,12 +73,11 @@ const WISHES: readonly Wish[] = [
   { topics: ["plain/1", "whole/1"], rate: 5, isStream: false },
 ];
 
+/** Isolates between an origin and clients, in which everything happens by one seed. */
 export interface World {
   readonly clock: ManualClock;
   readonly chance: Chance;
-  readonly bus: SimulatedBus;
   readonly origin: Origin;
-  readonly supervisor: Supervisor;
   readonly clients: readonly (Client & { readonly wish: Wish })[];
   /** All times in which somebody owned the feed, by epoch. */
   readonly lives: ReadonlyMap<string, Life>;
@@ -89,27 +87,44 @@ export interface World {
   pass(ms: number): Promise<void>;
 }
 
-/** @param seed of all chance that is not a step's own */
-export function createWorld(seed: number): World {
+/** How isolates share the feed: what is between them, what may go wrong there, and what must not. */
+export interface Kind<W extends World = World> {
+  create(seed: number): W;
+  /** What may happen to what is between them. */
+  readonly actions: Actions<W>;
+  /** Throws when something does not hold that must hold at any time. */
+  check(world: W): void;
+  /** Whether somebody looks after the topics of an isolate, as far as it can know. */
+  isCared(world: W, isolate: Isolate): boolean;
+  /** The faults end: everything is there, and answers. */
+  mend(world: W): void;
+  /** Whether an isolate may still know what an owner before knew, and this one does not. */
+  readonly outlivesOwner: boolean;
+  /** After so long what nobody wants any more is forgotten, whatever was lost, ms. */
+  readonly forgetMs: number;
+}
+
+/** What isolates are made of, whoever makes them. */
+export interface Ground extends Pick<World, "clock" | "chance" | "origin"> {
+  readonly spec: HubSpec;
+  /** Told of each time in which one owns the feed. */
+  onLife(life: Life): void;
+}
+
+/**
+ * @param seed of all chance that is not a step's own
+ * @param populate makes the isolates, with what is between them
+ */
+export function createWorld<T extends Pick<World, "isolates">>(
+  seed: number,
+  populate: (ground: Ground) => T,
+): World & T {
   const chance = createChance(seed);
   const clock = createManualClock(1_700_000_000_000);
-  const bus = createBus(clock, chance);
   const origin = createOrigin({ topics: TOPICS, events: EVENTS, clock, chance });
   const lives = new Map<string, Life>();
-  const supervisor = createSupervisor({
-    clock,
-    chance,
-    size: 2 + chance.below(3),
-    createIsolate: (id) =>
-      createIsolate(id, {
-        spec: SPEC,
-        clock,
-        chance,
-        bus,
-        origin,
-        onLife: (life) => lives.set(life.epoch, life),
-      }),
-  });
+  const onLife = (life: Life) => void lives.set(life.epoch, life);
+  const population = populate({ clock, chance, origin, spec: SPEC, onLife });
   // A position from which nobody can go on names no life: the newest that had it is meant.
   const got = (epoch: string, topic: string) => {
     const life = lives.get(epoch);
@@ -122,14 +137,12 @@ export function createWorld(seed: number): World {
   })).map(({ client, ...wish }) => Object.assign(client, { wish }));
 
   return {
+    ...population,
     clock,
     chance,
-    bus,
     origin,
-    supervisor,
     clients,
     lives,
-    isolates: () => supervisor.isolates.filter(({ heap }) => heap.isAlive),
     async pass(ms) {
       const end = clock.now() + ms;
       for (;;) {
@@ -142,13 +155,4 @@ export function createWorld(seed: number): World {
       clock.advance(end - clock.now());
     },
   };
-}
-
-/** The faults end: everything is there, and answers. */
-export function mend({ bus, origin, supervisor, clients }: World): void {
-  bus.faults = NO_FAULTS;
-  origin.isUp = true;
-  origin.mood = GOOD_MOOD;
-  supervisor.mend();
-  for (const client of clients) client.resume();
 }

@@ -17,6 +17,8 @@ export interface FakeCluster {
   maxPerSubject: number;
   /** Loses the log. */
   lose(): void;
+  /** The log forgets its entries: all have become too old. */
+  forget(): void;
   /** Lets time pass, and everything happen that comes with it. */
   pass(ms: number): Promise<void>;
 }
@@ -81,6 +83,9 @@ export function createFakeCluster(clock: ManualClock): FakeCluster {
       joiner.clear();
       written.length = 0;
     },
+    forget() {
+      kept = [];
+    },
     async pass(ms) {
       for (let left = ms; left > 0; left -= 5) {
         clock.advance(Math.min(5, left));
@@ -120,6 +125,7 @@ export function createFakeCluster(clock: ManualClock): FakeCluster {
           const log: Log = {
             life: String(life),
             last,
+            first: kept[0]?.number ?? last + 1,
             append: (subject, bytes, after) =>
               new Promise((resolve, reject) => {
                 if (!line.isUp) return reject(new Error("Cut off"));
