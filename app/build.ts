@@ -66,7 +66,18 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log, bus?: 
   const { join } = group ?? createSoloGroup(budget);
   const cluster =
     config.cluster &&
-    createCluster(config.cluster, { maxCalls, budget, clock, random, stats, log });
+    createCluster(config.cluster, {
+      bus,
+      secret: config.secret,
+      maxCalls,
+      budget,
+      clock,
+      random,
+      stats,
+      log,
+    });
+  if (!bus) cluster?.appoint(true);
+  const reach = cluster?.bus ?? bus;
   const sessions = createSessions({
     maxConnections: limits.connections,
     connectsPerSecond: limits.connectsPerSecond,
@@ -152,7 +163,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log, bus?: 
 
   const tokens = createTokens({
     secret: config.secret ?? crypto.getRandomValues(new Uint8Array(32)),
-    owner: bus?.id ?? createEpoch(random),
+    owner: reach?.id ?? createEpoch(random),
     now: clock.now,
   });
   const admissions = new Map<string, Admission>();
@@ -177,7 +188,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log, bus?: 
         },
         transports: hub.transports,
         stateful: hub.statefulReconnect,
-        bus,
+        bus: reach,
       }),
     );
     if (hub.access === "public") log.info({ hub: path }, "everybody may watch: access is public");

@@ -12,7 +12,10 @@ const ms = (fallback: number, min = 0, max = 86_400_000) =>
 const count = (fallback: number, min: number, max: number) =>
   z.int().min(min).max(max).default(fallback);
 
-const natsUrl = z.string().regex(/^(nats|tls):\/\/[^\s,/]+$/, "must be a nats:// or tls:// URL");
+const natsUrl = z
+  .string()
+  .regex(/^(nats|tls):\/\/(?:[^\s,/@]*@)?[^\s,/@]+$/, "must be a nats:// or tls:// URL")
+  .refine(isDecodable, "must have % escaped as %25");
 
 const call = z.strictObject({
   /** The hub's method. */
@@ -118,7 +121,7 @@ const hub = z.strictObject({
   statefulReconnect: z.boolean().default(true),
 });
 
-const config = z.strictObject({
+const fields = z.strictObject({
   /** Where it listens; 0 for any free port. `PORT` goes before it. */
   port: z.int().min(0).max(65_535).default(8787),
   /** The address it listens on. `HOST` goes before it. */
@@ -132,7 +135,10 @@ const config = z.strictObject({
     .default(1),
   /** By path on the relay. */
   hubs: z.record(z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/, "must be a path"), hub),
-  /** Signs connection tokens; isolates that share it know each other's. A random one when it is not said. */
+  /**
+   * Signs connection tokens; relays that share it know each other's, so those of a cluster must. A
+   * random one when it is not said. `KERYX_SECRET` goes before it.
+   */
   secret: z.string().min(16).optional(),
   /** Web origins, beside the relay's own, whose pages may connect, such as `https://example.com`. */
   origins: z.array(z.url()).default([]),
@@ -205,9 +211,17 @@ const config = z.strictObject({
       logBytes: count(268_435_456, 1_048_576, 1_099_511_627_776),
       /** Servers that store each log. */
       replicas: count(1, 1, 5),
+      /**
+       * Who the relays are to NATS: a user, a token, or a file of credentials. The first two may stand
+       * in the URLs, too, `nats://user:password@host` or `nats://token@host`, as one for all servers.
+       */
       user: z.string().optional(),
       password: z.string().optional(),
       token: z.string().optional(),
+      /** Path of a file that `nsc` makes, with a JWT and a seed. `NATS_CREDENTIALS` goes before it. */
+      credentials: z.string().optional(),
+      /** Path of certificates of authorities, in PEM, that are trusted with `tls://`. `NATS_CA` goes before it. */
+      ca: z.string().optional(),
     })
     .optional(),
   upstream: z
@@ -228,12 +242,27 @@ const config = z.strictObject({
     .prefault({}),
 });
 
+const config = fields.refine(({ cluster, secret }) => !cluster || secret !== undefined, {
+  path: ["secret"],
+  // A random one on each machine would show only as clients that are lost now and then.
+  message: "is needed with cluster, the same on all machines",
+});
+
 /** What an operator writes. */
 export type ConfigInput = z.input<typeof config>;
 /** With every default filled in. */
 export type Config = Readonly<z.output<typeof config>>;
 export type HubConfig = Readonly<z.output<typeof hub>>;
 export type TopicConfig = Readonly<z.output<typeof topic>>;
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Gives a configuration file its types. */
 export function defineConfig(input: ConfigInput): ConfigInput {
@@ -259,7 +288,8 @@ export function parseConfig(input: unknown): Config {
 /**
  * Reads the configuration that the environment names: `KERYX_CONFIG` a file, or `KERYX_ORIGIN` the
  * URL of one hub; `PORT`, `HOST`, `KERYX_WORKERS`, `KERYX_NATS` and `KERYX_SECRET` go before what it
- * says. `NATS_USER`, `NATS_PASSWORD` and `NATS_TOKEN` are credentials of the cluster's servers.
+ * says. `NATS_USER`, `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_CREDENTIALS` and `NATS_CA` are for the
+ * cluster's servers.
  * @param fallback used when neither is set
  * @throws {ConfigError}
  */
@@ -291,7 +321,7 @@ export async function loadConfig(
 function readCluster(
   cluster: ConfigInput["cluster"],
   servers: string | undefined,
-  { NATS_USER, NATS_PASSWORD, NATS_TOKEN }: Host["env"],
+  { NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDENTIALS, NATS_CA }: Host["env"],
 ): Pick<ConfigInput, "cluster"> {
   const nats = servers ? servers.split(",") : cluster?.nats;
   if (nats === undefined) return { cluster };
@@ -299,6 +329,8 @@ function readCluster(
     ...(NATS_USER ? { user: NATS_USER } : {}),
     ...(NATS_PASSWORD ? { password: NATS_PASSWORD } : {}),
     ...(NATS_TOKEN ? { token: NATS_TOKEN } : {}),
+    ...(NATS_CREDENTIALS ? { credentials: NATS_CREDENTIALS } : {}),
+    ...(NATS_CA ? { ca: NATS_CA } : {}),
   };
   return { cluster: { ...cluster, nats, ...credentials } };
 }

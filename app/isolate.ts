@@ -60,7 +60,7 @@ export function runIsolate(host: Host, supervisor: Port, log: Logger): void {
     const built = build(config, host, ownLog, bus);
     const { context, group } = built;
     const hearing = listenToOwner(bus, clock);
-    const registry = createMetrics(context.stats, context.sessions, context.relay);
+    const registry = createMetrics(context.stats, context.sessions, context.relay, built.cluster);
     registry.setDefaultLabels({ isolate: place });
     const sample = () => registry.getMetricsAsJSON();
     const gather = createGather(channelOf(bus, "metrics"), {
@@ -114,6 +114,7 @@ export function runIsolate(host: Host, supervisor: Port, log: Logger): void {
         appointment = next;
         if (isKnown) return;
         hearing.follow(next.roster.owner);
+        built.cluster?.appoint(next.roster.owner === id);
         group?.appoint(next.roster);
         if (!isFirst) return;
         context.relay.start();

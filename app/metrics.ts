@@ -5,6 +5,7 @@ import type { Obstacle, Sessions, Transport } from "../lib/downstream/sessions.t
 import type { Histogram as Buckets } from "../lib/histogram.ts";
 import type { Relay } from "../lib/relay.ts";
 import type { Stats } from "../lib/stats.ts";
+import type { Cluster } from "./cluster.ts";
 
 const COUNTERS: readonly [Exclude<keyof Stats, "dwell">, name: string, help: string][] = [
   ["publications", "publications_total", "Publications that reached a topic"],
@@ -89,7 +90,13 @@ export function mergeMetrics(
   return registry.metrics();
 }
 
-export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): Registry {
+/** @param cluster where there are other machines */
+export function createMetrics(
+  stats: Stats,
+  sessions: Sessions,
+  relay: Relay,
+  cluster?: Pick<Cluster, "traffic">,
+): Registry {
   const registry = new Registry();
   const registers = [registry];
   for (const [field, name, help] of COUNTERS) {
@@ -150,12 +157,59 @@ export function createMetrics(stats: Stats, sessions: Sessions, relay: Relay): R
       }
     },
   });
+  if (cluster) exportTraffic(cluster, registers);
   exportBuckets(stats.dwell, {
     name: "keryx_edge_dwell_seconds",
     help: "From a message of an origin received to its publications written to a client's socket",
     registers,
   });
   return registry;
+}
+
+/** What the isolate that is connected to NATS has to tell. */
+function exportTraffic(cluster: Pick<Cluster, "traffic">, registers: Registry[]): void {
+  new Gauge({
+    name: "keryx_nats_connections",
+    help: "Connections to NATS now: one of a process",
+    registers,
+    collect() {
+      this.set(cluster.traffic?.connected ? 1 : 0);
+    },
+  });
+  new Counter({
+    name: "keryx_nats_connects_total",
+    help: "Connections to NATS that were opened",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(cluster.traffic?.connects ?? 0);
+    },
+  });
+  for (const [name, help] of [
+    ["read", "Entries of a feed's log that were read"],
+    ["written", "Entries of a feed's log that this machine has written as the feed's owner"],
+  ] as const) {
+    new Counter({
+      name: `keryx_log_entries_${name}_total`,
+      help,
+      labelNames: ["log"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [log, own] of cluster.traffic?.traffic ?? []) this.inc({ log }, own[name]);
+      },
+    });
+  }
+  new Gauge({
+    name: "keryx_log_entries_behind",
+    help: "Entries of a feed's log that wait behind the one that was read last",
+    labelNames: ["log"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [log, { behind }] of cluster.traffic?.traffic ?? []) this.set({ log }, behind);
+    },
+  });
 }
 
 /**

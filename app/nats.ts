@@ -1,5 +1,6 @@
 /** What joins the machines of a cluster: NATS with JetStream, through its official client. */
 
+import { readFile } from "node:fs/promises";
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { Clock } from "../lib/clock.ts";
@@ -12,7 +13,21 @@ import { backoffMs } from "../lib/upstream/backoff.ts";
 import type { Config } from "./config.ts";
 
 export interface Nats extends ClusterPort {
+  /** Times that it was connected, ever. */
+  readonly connects: number;
+  /** By the log's name. */
+  readonly traffic: ReadonlyMap<string, LogTraffic>;
   close(): Promise<void>;
+}
+
+/** What went through a log, as seen from here. */
+export interface LogTraffic {
+  /** Entries that were read, ever. */
+  read: number;
+  /** Entries that were written here and stored, ever. */
+  written: number;
+  /** Entries that the log had behind the one that was read last. */
+  behind: number;
 }
 
 /** A server that answers no ping for two of these is given up, ms. */
@@ -32,6 +47,12 @@ const HEADER_BYTES = 1_024;
 /** Entries of a log that are on their way here at one time. */
 const READ_AHEAD = 1_000;
 
+/**
+ * How long the server keeps ids of entries, ms. That of the newest it knows for as long as it runs;
+ * one that has been started anew finds it if it is not older.
+ */
+const IDS_MS = 10_000;
+
 /** Code of the status that says that nobody listens. */
 const NO_RESPONDERS = 503;
 
@@ -49,11 +70,11 @@ interface Question {
 
 /** Loaded when it is needed: a relay on its own starts without it. */
 async function load() {
-  const [{ connect }, { jetstream, jetstreamManager }] = await Promise.all([
+  const [{ connect, credsAuthenticator }, { jetstream, jetstreamManager }] = await Promise.all([
     import("@nats-io/transport-node"),
     import("@nats-io/jetstream"),
   ]);
-  return { connect, jetstream, jetstreamManager };
+  return { connect, credsAuthenticator, jetstream, jetstreamManager };
 }
 
 /** Connects in the background, for as long as it takes, and again whenever the connection is lost. */
@@ -62,7 +83,7 @@ export function createNats(
   options: { readonly clock: Clock; readonly random: () => number; readonly log: Logger },
 ): Nats {
   const { clock, random, log } = options;
-  const servers = [config.nats].flat();
+  const { servers, ...inUrl } = readServers([config.nats].flat());
   const watchers = new Set<() => void>();
   const listeners = new Set<Listener>();
   const questions = new Map<string, Question>();
@@ -72,6 +93,8 @@ export function createNats(
   let isConnected = false;
   let isClosed = false;
   let attempts = 0;
+  let connects = 0;
+  const traffic = new Map<string, LogTraffic>();
 
   interface Link {
     readonly connection: NatsConnection;
@@ -82,6 +105,7 @@ export function createNats(
   function setConnected(next: boolean): void {
     if (isConnected === next) return;
     isConnected = next;
+    if (next) connects++;
     // No answer comes to what was asked on another connection.
     if (!next) for (const { reject } of [...questions.values()]) reject(new Error("NATS is away"));
     log.info({ servers }, next ? "connected to NATS" : "NATS is away");
@@ -93,13 +117,20 @@ export function createNats(
   }
 
   async function begin(): Promise<void> {
-    const { connect, jetstream, jetstreamManager } = await load();
+    const { connect, credsAuthenticator, jetstream, jetstreamManager } = await load();
+    const { user = inUrl.user, password = inUrl.password ?? "", token = inUrl.token } = config;
+    const { credentials, ca } = config;
+    const isSecure = ca !== undefined || servers.some((url) => url.startsWith("tls:"));
+    const tls = ca === undefined ? {} : { ca: await readFile(ca, "utf8") };
     const connection = await connect({
       servers,
       name: "keryx",
-      ...(config.user === undefined ? {} : { user: config.user, pass: config.password ?? "" }),
-      ...(config.token === undefined ? {} : { token: config.token }),
-      ...(servers.some((url) => url.startsWith("tls:")) ? { tls: {} } : {}),
+      ...(user === undefined ? {} : { user, pass: password }),
+      ...(token === undefined ? {} : { token }),
+      ...(credentials === undefined
+        ? {}
+        : { authenticator: credsAuthenticator(await readFile(credentials)) }),
+      ...(isSecure ? { tls } : {}),
       timeout: CONNECT_TIMEOUT_MS,
       pingInterval: PING_MS,
       maxPingOut: 2,
@@ -167,13 +198,24 @@ export function createNats(
 
   async function openLog(name: string, limits: LogLimits): Promise<Log> {
     const { manager } = link();
+    const own = traffic.get(name) ?? { read: 0, written: 0, behind: 0 };
+    traffic.set(name, own);
     const { created, state } = await openStream(manager, name, limits, config.replicas);
+    const pen = createEpoch(random);
+    /** Number that the entry has which was handed over last, if it is stored. */
+    let handed: number | undefined;
     return {
       life: created,
       last: state.last_seq,
+      first: state.messages === 0 ? state.last_seq + 1 : state.first_seq,
       async append(subject, bytes, after) {
-        const expect = { streamName: name, lastSequence: after };
-        await link().streams.publish(subject, bytes, { expect });
+        // A number alone does not say that the one before is ours: when it was refused, another
+        // owner may since have written as many as were on their way from here.
+        const before = after === handed ? { lastMsgID: `${pen}:${after}` } : {};
+        handed = after + 1;
+        const expect = { streamName: name, lastSequence: after, ...before };
+        await link().streams.publish(subject, bytes, { msgID: `${pen}:${handed}`, expect });
+        own.written++;
       },
       read: (from, listener) => read(name, from, listener),
     };
@@ -190,7 +232,13 @@ export function createNats(
       const messages = await consumer.consume({
         max_messages: READ_AHEAD,
         callback({ seq: number, data: bytes, info: { pending } }) {
-          if (!isStopped) listener({ number, bytes, isNewest: pending === 0 });
+          if (isStopped) return;
+          const own = traffic.get(name);
+          if (own) {
+            own.read++;
+            own.behind = pending;
+          }
+          listener({ number, bytes, isNewest: pending === 0 });
         },
       });
       stop = () => void messages.close();
@@ -232,6 +280,10 @@ export function createNats(
     get connected() {
       return isConnected;
     },
+    get connects() {
+      return connects;
+    },
+    traffic,
     get maxBytes() {
       return maxBytes();
     },
@@ -241,7 +293,9 @@ export function createNats(
     },
     openLog,
     post(subject, bytes) {
-      if (nats && isConnected) nats.connection.publish(subject, bytes);
+      // Closed it may be before its end has been told.
+      if (!nats || !isConnected || nats.connection.isClosed()) return;
+      nats.connection.publish(subject, bytes);
     },
     request,
     listen(subject, listener) {
@@ -270,6 +324,21 @@ export function createNats(
   };
 }
 
+/** What URLs of servers say: what the client takes, and a user or a token, which it does not. */
+export function readServers(urls: readonly string[]): {
+  readonly servers: string[];
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+} {
+  const parsed = urls.map((url) => /^(\w+:\/\/)(?:([^@]*)@)?(.*)$/.exec(url) ?? []);
+  const servers = parsed.map(([, scheme, , address]) => `${scheme}${address}`);
+  const said = parsed.map(([, , said]) => said).find((said) => said !== undefined);
+  if (said === undefined) return { servers };
+  const [user = "", password] = said.split(/:(.*)/, 2).map(decodeURIComponent);
+  return password === undefined ? { servers, token: user } : { servers, user, password };
+}
+
 /** Opens a stream whose limits are as said. */
 async function openStream(
   manager: JetStreamManager,
@@ -296,6 +365,7 @@ async function openStream(
   try {
     return await manager.streams.add({
       ...limits,
+      duplicate_window: IDS_MS * 1_000_000,
       name,
       subjects: [`${name}.>`],
       storage: "file",

@@ -82,7 +82,7 @@ interface Running {
 async function startAlone(host: Host, config: Config, log: Logger): Promise<Running> {
   const built = build(config, host, log);
   const { stats, sessions, relay } = built.context;
-  const metrics = createMetrics(stats, sessions, relay);
+  const metrics = createMetrics(stats, sessions, relay, built.cluster);
   const service = createService({ host, config, log, built, metrics });
   relay.start();
   return {

@@ -74,6 +74,8 @@ export function createSupervisor(options: {
   readonly log: Log;
 }): Supervisor {
   const { count, brief, startIsolate, endsBusyIsolates, clock, random, log } = options;
+  /** Names this process among those that its isolates may meet, of other machines. */
+  const machine = createEpoch(random);
   const places = Array.from({ length: count }, (_, i): Place => {
     return { number: i + 1, life: undefined, failures: 0, restart: undefined };
   });
@@ -99,7 +101,7 @@ export function createSupervisor(options: {
   }
 
   function fill(place: Place): void {
-    const id = createEpoch(random);
+    const id = `${machine}.${createEpoch(random)}`;
     const isolate = startIsolate({
       message: (report) => hear(place, id, report as Report), // nobody else writes there
       exited: (reason) => lose(place, id, reason),

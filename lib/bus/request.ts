@@ -16,14 +16,14 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import type { Channel } from "./bus.ts";
+import { type Channel, isFor } from "./bus.ts";
 
 /** Nobody has answered in time, or too much is asked already. */
 export class UnansweredError extends Error {
   override readonly name = "UnansweredError";
 }
 
-/** What goes over the channel. `to` is an isolate's id; without one the message is for all. */
+/** What goes over the channel. `to` is an isolate, or all of a machine; without one it is for all. */
 export type RequestMessage<Q, A> = { readonly to: string | undefined } & (
   | { readonly type: "ask"; readonly id: number; readonly question: Q }
   | { readonly type: "waiting" | "working"; readonly ids: readonly number[] }
@@ -34,7 +34,8 @@ export type RequestMessage<Q, A> = { readonly to: string | undefined } & (
 
 export interface Requests<Q, A> {
   /**
-   * Asks one isolate, or with `undefined` all others at once: the first answer counts.
+   * Asks one isolate, or all others at once: those of a machine, or with `undefined` all there are.
+   * The first answer counts.
    * @returns the answer. Rejects with {@link UnansweredError}, with an `Error` that has the message
    * of the one with which the answerer failed, or with `signal.reason`
    */
@@ -98,6 +99,10 @@ export function createRequests<Q, A>(
   let lastId = 0;
   let timer: Timer | undefined;
 
+  function post(message: RequestMessage<Q, A>): void {
+    channel.post(message, message.to);
+  }
+
   function turn(): void {
     const waiting = new Map<string | undefined, number[]>();
     for (const [id, own] of asked) {
@@ -105,14 +110,14 @@ export function createRequests<Q, A>(
       own.silentTurns++;
       if (own.silentTurns > (own.isHeard ? SILENCE_TURNS : PATIENCE_TURNS)) {
         own.reject(new UnansweredError(`Cannot ask ${to ?? "the isolates"}: no answer in time`));
-      } else if (!own.isHeard) channel.post(own.message);
+      } else if (!own.isHeard) post(own.message);
       else if (own.silentTurns % WATCH_TURNS === 0) {
         const ids = waiting.get(to) ?? [];
         waiting.set(to, ids);
         ids.push(id);
       }
     }
-    for (const [to, ids] of waiting) channel.post({ type: "waiting", to, ids });
+    for (const [to, ids] of waiting) post({ type: "waiting", to, ids });
     for (const entry of held.values()) {
       if (++entry.silentTurns > FORGET_TURNS) drop(entry);
     }
@@ -139,7 +144,7 @@ export function createRequests<Q, A>(
     const send = (reply: RequestMessage<Q, A>) => {
       if (held.get(key) !== entry) return; // nobody waits for it
       entry.reply = reply;
-      channel.post(reply);
+      post(reply);
     };
     answering.then(
       (answer) => send({ type: "answer", to: from, id, answer }),
@@ -153,14 +158,14 @@ export function createRequests<Q, A>(
       const entry = held.get(keyOf(from, id));
       if (!entry) continue;
       entry.silentTurns = 0;
-      if (entry.reply) channel.post(entry.reply);
+      if (entry.reply) post(entry.reply);
       else working.push(id);
     }
-    if (working.length > 0) channel.post({ type: "working", to: from, ids: working });
+    if (working.length > 0) post({ type: "working", to: from, ids: working });
   }
 
   channel.listen((from, message) => {
-    if (message.to !== undefined && message.to !== channel.id) return;
+    if (!isFor(message.to, channel.id)) return;
     switch (message.type) {
       case "ask":
         return onAsk(from, message.id, message.question);
@@ -197,7 +202,7 @@ export function createRequests<Q, A>(
         const end = () => {
           asked.delete(id);
           signal?.removeEventListener("abort", abort);
-          channel.post({ type: "done", to, id });
+          post({ type: "done", to, id });
         };
         const own: Asked<Q, A> = {
           message: { type: "ask", to, id, question },
@@ -216,7 +221,7 @@ export function createRequests<Q, A>(
         signal?.addEventListener("abort", abort, { once: true });
         asked.set(id, own);
         timer ??= clock.every(TURN_MS, turn);
-        channel.post(own.message);
+        post(own.message);
       });
     },
   };

@@ -27,6 +27,24 @@ export function nameFeed(cluster: string, path: string, protocol: string): FeedN
   };
 }
 
+/** Where machines are reached, all by their own names. */
+export interface MachineNames {
+  /** All of them. */
+  readonly all: string;
+  one(machine: string): string;
+  /** Where they compare their secrets. */
+  readonly seals: string;
+}
+
+/** @param cluster letters, digits, `-` and `_` */
+export function nameMachines(cluster: string): MachineNames {
+  return {
+    all: `${cluster}-machines`,
+    one: (machine) => `${cluster}-machines.${token(machine)}`,
+    seals: `${cluster}-seals`,
+  };
+}
+
 /** One token: letters, digits and `-` as they are, all else as `_` and two hexadecimal digits. */
 function token(text: string): string {
   return text.replace(

@@ -54,7 +54,8 @@ export function createJoiner(): Joiner {
   };
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
+/** All parts in one. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let length = 0;
   for (const part of parts) {

@@ -7,15 +7,18 @@
  * with what was posted until then. It remembers to whom for as long as the token could be used
  * again. After that it is enough to ask everybody who has the connection, which works also when its
  * home has gone; whoever has asked remembers the answer.
+ *
+ * Of several machines the home's is asked first, as everybody would be too many: the home goes on
+ * remembering as long as there is room, so that others need to be asked only when it has gone.
  */
 
-import { type Bus, channelOf } from "../bus/bus.ts";
+import { type Bus, channelOf, machineOf } from "../bus/bus.ts";
 import { createRequests, type RequestMessage, UnansweredError } from "../bus/request.ts";
 import type { Clock } from "../clock.ts";
 import type { Upgrade } from "../socket.ts";
 import type { Wheel } from "../wheel.ts";
 import type { TransportName } from "../wire/negotiate.ts";
-import { empty, revive, TEXT } from "./answer.ts";
+import { empty, revive, TEXT, text } from "./answer.ts";
 import type { Connection, Connections, Identity } from "./connections.ts";
 import { createTunnels } from "./tunnel.ts";
 
@@ -91,6 +94,9 @@ interface Parcel {
   readonly upload: number | undefined;
 }
 
+/** When a machine has not answered for this long, others are asked, too, ms. */
+const LATE_MS = 250;
+
 /** What a message on the bus holds of a body at most, bytes. */
 const PIECE_BYTES = 65_536;
 
@@ -133,6 +139,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       if (errand.signal.aborted) return empty(499, TEXT); // nobody reads it
       if (error instanceof BrokenBody) return empty(400, TEXT);
       if (!(error instanceof UnansweredError)) throw error;
+      // It may be there all the same.
+      if (bus.machines?.connected === false) return text(503, "Cannot reach other machines", TEXT);
       places.delete(id);
     } finally {
       if (parcel?.upload !== undefined) abandon(parcel.upload);
@@ -141,13 +149,15 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   /** @returns who has the connection; this isolate, when it has taken it just now or may take it */
-  async function locate({ identity, method }: Errand): Promise<string | undefined> {
+  async function locate(errand: Errand): Promise<string | undefined> {
+    const { identity, method } = errand;
     const { id, owner } = identity;
     const known = claimed.get(id) ?? places.get(id);
     if (known !== undefined) return known;
     if (owner === bus.id && connections.isClaimable(identity)) return bus.id;
+    if (needsNobody(errand)) return bus.id;
     if (method !== "GET") return find(identity, false);
-    const finding = find(identity, true);
+    const finding = find(identity, connections.isClaimable(identity));
     const settled = finding.catch(() => {}); // told to whoever asks
     claiming.set(id, settled);
     try {
@@ -157,8 +167,18 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     }
   }
 
+  /**
+   * Whether a client can do with this isolate alone while its home cannot be reached: a socket is
+   * all that it will ever ask for. Its token may open another one elsewhere, and nothing worse.
+   */
+  function needsNobody({ identity, wanted }: Errand): boolean {
+    const { machines } = bus;
+    if (!machines || machines.connected || machines.own === machineOf(identity.owner)) return false;
+    return wanted === "WebSockets" && !identity.stateful && connections.isClaimable(identity);
+  }
+
   async function find(identity: Identity, claims: boolean): Promise<string | undefined> {
-    const found = await requests.ask(undefined, { type: "find", identity, claims });
+    const found = await search({ type: "find", identity, claims });
     switch (found.type) {
       case "at":
         remember(identity.id, found.isolate);
@@ -166,12 +186,42 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       case "granted":
         // Without room the client is turned away as if it had come to its home.
         if (connections.size < limits.connections) {
-          connections.create(identity).early.push(...found.early);
+          connections.create(identity).early = [...found.early];
         }
         return bus.id;
       default:
         return undefined;
     }
+  }
+
+  /** Asks those who should know, and if they do not, all others. */
+  async function search(
+    question: Extract<Question, { type: "find" }>,
+  ): Promise<Found | Reply | Piece> {
+    const { machines } = bus;
+    if (!machines) return requests.ask(undefined, question);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const first = requests.ask(machineOf(question.identity.owner), question, signal);
+    const answered = first.then(
+      () => true,
+      () => false,
+    );
+    // Who claims is granted it once: a second answer would lack what came with the first.
+    const isAnswered = await (question.claims ? answered : Promise.race([answered, isLate()]));
+    if (isAnswered || !machines.connected) return first;
+    const all = requests.ask(undefined, question, signal);
+    try {
+      return await Promise.any([first, all]);
+    } catch {
+      return all; // which says why
+    } finally {
+      controller.abort();
+    }
+  }
+
+  function isLate(): Promise<false> {
+    return new Promise((resolve) => void clock.after(LATE_MS, () => resolve(false)));
   }
 
   function remember(id: string, isolate: string): void {
@@ -253,7 +303,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const { id, owner } = identity;
     if (connections.get(id)?.kind) return Promise.resolve(at(bus.id));
     if (owner !== bus.id) return undefined;
-    const taken = claimed.get(id);
+    const taken = claimed.get(id) ?? places.get(id);
     if (taken !== undefined && taken !== from) return Promise.resolve(at(taken));
     // Of an old one another isolate may know more.
     if (!connections.isClaimable(identity) && !connections.isRetired(id)) return undefined;
@@ -276,7 +326,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     if (known) connections.release(known);
     claimed.set(id, to);
     const leftMs = identity.issuedAt + limits.disconnectTimeoutMs - clock.now();
-    wheel.after(leftMs, () => claimed.delete(id));
+    wheel.after(leftMs, () => {
+      claimed.delete(id);
+      remember(id, to);
+    });
     return { type: "granted", early };
   }
 

@@ -15,7 +15,7 @@
 
 /** What a token carries. */
 export interface Token {
-  /** Id of the isolate that issued it and serves its connection; 1 to 16 characters. */
+  /** Id of the isolate that issued it and serves its connection; 1 to 32 characters. */
   readonly owner: string;
   /** Unix time, ms. A token does not age by itself: how long it holds is for the reader to judge. */
   readonly issuedAt: number;
@@ -30,7 +30,7 @@ export interface Token {
 export interface Tokens {
   /**
    * A new token, with a new id.
-   * @returns at most 2,166 characters out of `A–Z a–z 0–9 - _`; 64 without an `origin`, when the
+   * @returns at most 2,230 characters out of `A–Z a–z 0–9 - _`; 64 without an `origin`, when the
    * owner has 8 of ASCII
    * @throws {RangeError} when `origin` is too long
    */
@@ -91,7 +91,7 @@ const HMAC = { name: "HMAC", hash: "SHA-256" };
 const MAC_BYTES = 16;
 const ID_BYTES = 16;
 const MIN_SECRET_BYTES = 16;
-const MAX_OWNER_LENGTH = 16;
+const MAX_OWNER_LENGTH = 32;
 const MAX_ORIGIN_LENGTH = 512;
 
 /** Where the fields of a body begin. */

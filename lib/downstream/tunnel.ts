@@ -4,7 +4,7 @@
  * always let in where its connection has stayed.
  *
  * What the bus has lost is not sent again: a socket with a hole is cut, and its client, which is
- * there because it can come back without a loss, does so.
+ * there because it can come back without a loss, does so. So it is when the other end is silent.
  */
 
 import { type Bus, channelOf } from "../bus/bus.ts";
@@ -27,6 +27,8 @@ type TunnelMessage = { readonly to: string; readonly tunnel: string } & (
       readonly code: number;
       readonly reason: string;
     }
+  /** It is there, and has sent so many. */
+  | { readonly type: "beat"; readonly number: number }
   /** To the connection: how far its frames have come, and what waits in the client's socket, bytes. */
   | { readonly type: "taken"; readonly count: number; readonly bufferedBytes: number }
 );
@@ -58,13 +60,27 @@ const WINDOW_BYTES = 262_144;
 /** How often a client's socket is asked what it holds back, ms. */
 const LOOK_MS = 100;
 
+/**
+ * How often each end shows that it is there, ms. Time is counted in these, not by the clock: an
+ * isolate that was busy must not take the other one for gone.
+ */
+const BEAT_MS = 1_000;
+
+/** An end that was not heard for more than so many is no more: 5 s. */
+const SILENT_BEATS = 5;
+
 /** What a client's socket is closed with when the way to its connection is lost. */
 const LOST = { code: 1012, reason: "" } as const;
 
 /** One end of a tunnel. */
 interface End {
+  /** The isolate of the other one. */
+  readonly peer: string;
   /** Of what comes. */
   count: number;
+  /** Of itself, since the other one was heard; `undefined` until that is to be there. */
+  silentBeats: number | undefined;
+  beat(): void;
   frame(frame: Frame): void;
   end(code: number, reason: string): void;
   taken(count: number, bufferedBytes: number): void;
@@ -81,35 +97,69 @@ export function createTunnels(options: {
   const { bus, name, clock, graceMs } = options;
   const channel = channelOf<TunnelMessage>(bus, `${name} sockets`);
   const ends = new Map<string, End>();
+  let timer: Timer | undefined;
 
-  channel.listen((from, message) => {
+  channel.listen((_, message) => {
     if (message.to !== bus.id) return;
     const { type, tunnel } = message;
     const end = ends.get(tunnel);
     if (!end) return;
-    if (type === "taken") return end.taken(message.count, message.bufferedBytes);
-    if (message.number !== ++end.count) {
-      ends.delete(tunnel);
-      // Numbered so that it is a hole to the other end, too.
-      channel.post({ type: "end", to: from, tunnel, number: 0, code: BROKEN, reason: "" });
-      return end.end(BROKEN, "");
+    if (end.silentBeats !== undefined) end.silentBeats = 0;
+    switch (type) {
+      case "taken":
+        return end.taken(message.count, message.bufferedBytes);
+      case "beat":
+        if (message.number !== end.count) sever(tunnel, end);
+        return;
     }
+    if (message.number !== ++end.count) return sever(tunnel, end);
     if (type === "frame") end.frame(message.frame);
     else end.end(message.code, message.reason);
   });
+
+  function add(tunnel: string, end: End): void {
+    ends.set(tunnel, end);
+    timer ??= clock.every(BEAT_MS, beat);
+  }
+
+  function beat(): void {
+    for (const [tunnel, end] of [...ends]) {
+      if (end.silentBeats === undefined) continue;
+      if (++end.silentBeats > SILENT_BEATS) sever(tunnel, end);
+      else end.beat();
+    }
+    if (ends.size > 0) return;
+    timer?.cancel();
+    timer = undefined;
+  }
+
+  /** Cuts a tunnel that has lost something, or its other end. */
+  function sever(tunnel: string, end: End): void {
+    ends.delete(tunnel);
+    // Numbered so that it is a hole to the other end, too.
+    post({ type: "end", to: end.peer, tunnel, number: 0, code: BROKEN, reason: "" });
+    end.end(BROKEN, "");
+  }
+
+  function post(message: TunnelMessage): void {
+    channel.post(message, message.to);
+  }
 
   /** What an end may send. */
   function createWay(to: string, tunnel: string) {
     let number = 0;
     return {
       frame(frame: Frame): void {
-        channel.post({ type: "frame", to, tunnel, number: ++number, frame: compact(frame) });
+        post({ type: "frame", to, tunnel, number: ++number, frame: compact(frame) });
       },
       end(code: number, reason = ""): void {
-        channel.post({ type: "end", to, tunnel, number: ++number, code, reason });
+        post({ type: "end", to, tunnel, number: ++number, code, reason });
+      },
+      beat(): void {
+        post({ type: "beat", to, tunnel, number });
       },
       taken(count: number, bufferedBytes: number): void {
-        channel.post({ type: "taken", to, tunnel, count, bufferedBytes });
+        post({ type: "taken", to, tunnel, count, bufferedBytes });
       },
     };
   }
@@ -139,7 +189,10 @@ export function createTunnels(options: {
       }
 
       const end: End = {
+        peer: to,
         count: 0,
+        silentBeats: undefined,
+        beat: way.beat,
         frame(frame) {
           if (!socket) return void early.push(frame);
           socket.send(frame);
@@ -152,7 +205,7 @@ export function createTunnels(options: {
         },
         taken() {},
       };
-      ends.set(tunnel, end);
+      add(tunnel, end);
 
       function leave(code: number): void {
         look?.cancel();
@@ -161,6 +214,7 @@ export function createTunnels(options: {
 
       return {
         enter(upgrade) {
+          end.silentBeats = 0;
           const expiry = clock.after(graceMs, () => leave(BROKEN));
           return upgrade((opened) => {
             expiry.cancel();
@@ -209,7 +263,10 @@ export function createTunnels(options: {
         },
       };
       const end: End = {
+        peer: from,
         count: 0,
+        silentBeats: 0,
+        beat: way.beat,
         frame: (frame) => handler.message(frame),
         end(code, reason) {
           ends.delete(tunnel);
@@ -222,7 +279,7 @@ export function createTunnels(options: {
           heldBack = bufferedBytes;
         },
       };
-      ends.set(tunnel, end);
+      add(tunnel, end);
       const handler = handlerOf(socket);
       return () => {
         if (!ends.has(tunnel)) return;

@@ -94,6 +94,7 @@ describe("a configuration", () => {
     ["limits.messageBytes", { hubs: HUBS, limits: { messageBytes: 1 } }],
     ["upstream.joinsInFlight", { hubs: HUBS, upstream: { joinsInFlight: 0 } }],
     ["secret", { hubs: HUBS, secret: "short" }],
+    ["secret", { hubs: HUBS, cluster: { nats: "nats://host:4222" } }],
     ["workers", { hubs: HUBS, workers: 0 }],
     ["workers", { hubs: HUBS, workers: "all" }],
   ])("that is wrong in %s says so", (field, input) => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../app/config.ts";
+import { readServers } from "../../app/nats.ts";
 import { createManualClock } from "../../lib/clock.ts";
 import { follow } from "../../lib/cluster/image.ts";
 import { createLedger } from "../../lib/cluster/ledger.ts";
@@ -53,6 +54,7 @@ test("events come through as they were, text and bytes alike", () => {
       key: "Odds 1",
       time: 1_700_000_000_123,
       receivedAt: 1.25,
+      base: 7,
     },
   });
   for (const raw of ['[1,"ü"]', new Uint8Array([0x92, 1, 2])]) {
@@ -129,7 +131,15 @@ test("an image that follows its events is what they made of the topic", () => {
     floor: 0,
     brokenAt: -1,
   };
-  const publication = { event: "E", raw: "[]", argumentCount: 0, key: "E", time: 1, receivedAt: 1 };
+  const publication = {
+    event: "E",
+    raw: "[]",
+    argumentCount: 0,
+    key: "E",
+    time: 1,
+    receivedAt: 1,
+    base: undefined,
+  };
   const facts = { accepted: true, joinResult: "1", snapshot: undefined };
   const after = [
     { number: 3, event: { type: "reset", name: "a", facts } as const },
@@ -149,10 +159,25 @@ test("an image that follows its events is what they made of the topic", () => {
 describe("the configuration of a cluster", () => {
   const hubs = { "/hub": { origin: "http://origin.test/hub" } };
 
-  test("needs no more than a server", () => {
-    const { cluster } = parseConfig({ hubs, cluster: { nats: "nats://one:4222" } });
+  test("needs no more than a server and a secret", () => {
+    const secret = "the same on all machines";
+    const { cluster } = parseConfig({ hubs, secret, cluster: { nats: "nats://one:4222" } });
     expect(cluster).toMatchObject({ nats: "nats://one:4222", name: "keryx", leaseMs: 1_500 });
     expect(parseConfig({ hubs }).cluster).toBeUndefined();
+  });
+
+  test("has a user or a token in the URL of a server, which is not told to anybody", () => {
+    const read = (...urls: string[]) => readServers(urls);
+    expect(read("nats://a:1", "tls://b:2")).toEqual({ servers: ["nats://a:1", "tls://b:2"] });
+    expect(read("nats://a:1", "nats://me:p%40s:s%2F@b:2")).toEqual({
+      servers: ["nats://a:1", "nats://b:2"],
+      user: "me",
+      password: "p@s:s/",
+    });
+    expect(read("nats://t%25ken@a")).toEqual({ servers: ["nats://a"], token: "t%ken" });
+    expect(() =>
+      parseConfig({ hubs, secret: "x".repeat(16), cluster: { nats: "nats://%@a" } }),
+    ).toThrow("cluster.nats");
   });
 
   test("is refused with the name of the field", () => {
@@ -168,6 +193,7 @@ test("a snapshot in the log is of the publication before it was asked for, whate
   const log = {
     life: "1",
     last: 10,
+    first: 1,
     append: async (_subject: string, bytes: Uint8Array, after: number) => {
       expect(after).toBe(10 + stored.length);
       stored.push(decode(cutOff(bytes)));
@@ -175,7 +201,13 @@ test("a snapshot in the log is of the publication before it was asked for, whate
     read: () => () => {},
   };
   const clock = createManualClock();
-  const writer = createWriter(log, { after: 10, maxBytes: 1_000, clock, onLost: () => {} });
+  const writer = createWriter(log, {
+    after: 10,
+    storedAt: 0,
+    maxBytes: 1_000,
+    clock,
+    onLost: () => {},
+  });
   const table = createTopicTable(createHistoryBudget(1_000));
   const names = nameFeed("test", "/hub", "json");
   const ledger = createLedger(table, { writer, names, onEnded: () => {} });

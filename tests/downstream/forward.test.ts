@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createRandom } from "../../app/demo/random.ts";
 import { cutPacked, printPacked } from "../support/packed.ts";
-import { createIsolates, type Isolates } from "./isolates.ts";
+import { type Attempt, createIsolates, type Isolates } from "./isolates.ts";
 
 const RS = "\u001e";
 const HANDSHAKE = `{"protocol":"json","version":1}${RS}`;
@@ -450,6 +450,110 @@ describe("when an isolate has died", () => {
   });
 });
 
+describe("of several machines", () => {
+  /** Counts messages by the isolate that hears them. */
+  function count(isolates: Isolates): () => Record<string, number> {
+    let heard: Record<string, number> = {};
+    isolates.bus.isLost = (_, to) => {
+      heard[to] = (heard[to] ?? 0) + 1;
+      return false;
+    };
+    return () => {
+      const before = heard;
+      heard = {};
+      return before;
+    };
+  }
+
+  test("the home's alone is asked where a connection is, however old it is", async () => {
+    const isolates = createIsolates(["m.a", "m.b", "n.c", "o.d"]);
+    const heard = count(isolates);
+    const token = isolates.negotiate("m.a");
+    const events = readEvents(await isolates.request("n.c", "GET", token, EVENTS));
+    await isolates.request("m.b", "POST", token, { body: HANDSHAKE });
+    expect(heard()).not.toHaveProperty("o.d");
+    await isolates.pass(60_000);
+    heard();
+    const answer = await isolates.request("o.d", "POST", token, { body: call(1) });
+    expect(answer.status).toBe(200);
+    await events.until(result(1));
+    expect(Object.keys(heard()).sort()).toEqual(["m.a", "m.b", "n.c", "o.d"]);
+    // Where it is known, nobody else is asked.
+    await isolates.request("o.d", "POST", token, { body: call(2) });
+    expect(Object.keys(heard()).sort()).toEqual(["n.c", "o.d"]);
+  });
+
+  test("all are asked when the home's has gone", async () => {
+    const isolates = createIsolates(["m.a", "n.b", "o.c"]);
+    const token = isolates.negotiate("m.a");
+    const events = readEvents(await isolates.request("n.b", "GET", token, EVENTS));
+    isolates.bus.isLost = (from, to) => from === "m.a" || to === "m.a";
+    const answer = isolates.request("o.c", "POST", token, { body: HANDSHAKE });
+    await isolates.pass(300); // not after all of the time that it may take
+    expect((await answer).status).toBe(200);
+    expect(await events.until(RS)).toContain("{}");
+  });
+
+  test("all are asked by a poll, too, once its token cannot be claimed any more", async () => {
+    const isolates = createIsolates(["m.a", "n.b", "o.c"]);
+    const token = isolates.negotiate("m.a");
+    await poll(isolates, token, "n.b");
+    const waiting = isolates.request("n.b", "GET", token);
+    await isolates.pass(16_000);
+    await isolates.request("n.b", "POST", token, { body: call(1) });
+    expect(await (await waiting).text()).toBe(result(1));
+    isolates.bus.isLost = (from, to) => from === "m.a" || to === "m.a";
+    const polled = isolates.request("o.c", "GET", token);
+    await isolates.pass(300);
+    await isolates.request("n.b", "POST", token, { body: call(2) });
+    expect(await (await polled).text()).toBe(result(2));
+  });
+
+  test("one that has gone has taken its connections along", async () => {
+    const isolates = createIsolates(["m.a", "n.b", "o.c"]);
+    const token = isolates.negotiate("m.a");
+    await isolates.request("n.b", "GET", token, EVENTS);
+    isolates.bus.isLost = (from, to) => from === "n.b" || to === "n.b";
+    const answer = isolates.request("o.c", "POST", token, { body: HANDSHAKE });
+    await isolates.pass(3_000);
+    expect(await show(await answer)).toMatchObject({ status: 404, body: NO_CONNECTION });
+  });
+
+  test("one that is cut off does not say that there is no such connection", async () => {
+    const isolates = createIsolates(["m.a", "n.b"]);
+    const token = isolates.negotiate("m.a");
+    const events = readEvents(await isolates.request("n.b", "GET", token, EVENTS));
+    isolates.bus.isConnected = false;
+    for (const token of [
+      isolates.negotiate("m.a"),
+      isolates.negotiate("m.a", { stateful: true }),
+    ]) {
+      const answer = isolates.request("n.b", "GET", token);
+      await isolates.pass(3_000);
+      expect((await answer).status).toBe(503);
+    }
+    const answer = isolates.request("m.a", "POST", token, { body: HANDSHAKE });
+    await isolates.pass(3_000);
+    expect((await answer).status).toBe(503);
+    isolates.bus.isConnected = true;
+    await isolates.request("m.a", "POST", token, { body: HANDSHAKE });
+    expect(await events.until(RS)).toContain("{}");
+  });
+
+  test("one that is cut off opens WebSockets all the same, unless they may be old ones", async () => {
+    const isolates = createIsolates(["m.a", "n.b"]);
+    isolates.bus.isConnected = false;
+    const { status, socket, handler } = await isolates.open("n.b", isolates.negotiate("m.a"));
+    expect(status).toBe(101);
+    handler.message(HANDSHAKE);
+    handler.message(call(1));
+    expect(socket.take().join("")).toBe(`{}${RS}${result(1)}`);
+    const stateful = isolates.open("n.b", isolates.negotiate("m.a", { stateful: true }));
+    await isolates.pass(3_000);
+    expect((await stateful).status).toBe(503);
+  });
+});
+
 describe("a stateful client that comes back to another isolate", () => {
   /** Connected at b, one call answered. */
   async function connect(isolates: Isolates) {
@@ -547,6 +651,42 @@ describe("a stateful client that comes back to another isolate", () => {
     const third = await isolates.open("c", token);
     await isolates.pass();
     expect(third.socket.take().join("")).toContain(PUSH(2) + PUSH(3));
+  });
+
+  test("loses its socket when what was lost is not followed by anything", async () => {
+    const isolates = createIsolates(["a", "b", "c"]);
+    const { token, first } = await connect(isolates);
+    first.handler.close(1006, "");
+    const losses: ((attempt: Attempt) => void)[] = [
+      () => isolates.push("b", 2),
+      ({ handler }) => handler.message(call(2)),
+    ];
+    for (const lose of losses) {
+      const second = await isolates.open("c", token);
+      await isolates.pass(3_000);
+      expect(second.socket.closed).toBeUndefined();
+      isolates.bus.isLost = () => true;
+      lose(second);
+      await isolates.pass();
+      isolates.bus.isLost = () => false;
+      await isolates.pass(1_500);
+      expect(second.socket.closed).toBe("1012");
+    }
+  });
+
+  test("loses its socket when its connection's isolate has died", async () => {
+    const isolates = createIsolates(["a", "b", "c"]);
+    const { token, first } = await connect(isolates);
+    first.handler.close(1006, "");
+    const second = await isolates.open("c", token);
+    isolates.bus.isLost = () => true;
+    await isolates.pass(4_000);
+    expect(second.socket.closed).toBeUndefined();
+    await isolates.pass(3_000);
+    expect(second.socket.closed).toBe("1012");
+    // At its end, the connection waits for its client to come back.
+    isolates.bus.isLost = () => false;
+    expect((await isolates.open("a", token)).status).toBe(101);
   });
 
   test("is as slow as its socket", async () => {

@@ -10,8 +10,8 @@ import { type Program, startProgram } from "./spawn.ts";
 
 /** An installed nats-server. */
 export interface NatsServer {
-  /** Starts one with a store of its own. */
-  start(): Promise<Nats>;
+  /** Starts one with a store of its own. @param args beside those for its address and its store */
+  start(...args: readonly string[]): Promise<Nats>;
 }
 
 export interface Nats {
@@ -35,10 +35,10 @@ export function findNats(): NatsServer | Missing {
     .filter((path) => path !== undefined)
     .find((path) => existsSync(path));
   if (found === undefined) return { missing: "there is no nats-server, set KERYX_NATS_SERVER" };
-  return { start: () => start(found) };
+  return { start: (...args) => start(found, args) };
 }
 
-async function start(path: string): Promise<Nats> {
+async function start(path: string, args: readonly string[]): Promise<Nats> {
   const store = await mkdtemp(join(tmpdir(), "keryx-nats-"));
   const run = (port: number) =>
     // It logs to standard error.
@@ -56,13 +56,20 @@ async function start(path: string): Promise<Nats> {
         "-js",
         "-sd",
         store,
+        ...args,
       ],
       {
         // Written last, when the port is bound.
         ready: /Listening for client connections on [\d.]+:(\d+)[\s\S]*Server is ready/,
       },
     );
-  let program: Program = await run(-1); // any that is free
+  let program: Program;
+  try {
+    program = await run(-1); // any that is free
+  } catch (error) {
+    await rm(store, { recursive: true, force: true });
+    throw error;
+  }
   const port = Number(program.ready[1]);
   return {
     url: `nats://127.0.0.1:${port}`,

@@ -22,6 +22,7 @@ import { type SequenceOf, sequencesFrom, type Viewer, watch } from "./tree/viewe
 
 const MATCH = 7;
 const TOPIC = `match/${MATCH}`;
+const SECRET = "the same on all machines";
 /** Of each kind, at each relay. */
 const VIEWERS = 5;
 /** Pause between two publications of a steady run. */
@@ -92,6 +93,7 @@ function declareCluster(
       drainMs: 0,
       upstream: { backoffMinMs: 50, backoffMaxMs: 500 },
       cluster: { nats: gate.url },
+      secret: SECRET,
     };
     return startRelay(runtime, config);
   }
@@ -260,6 +262,27 @@ function declareCluster(
     expect(await ownerOf()).not.toBe(owner);
     expect(await readMetric(owner.relay.url, "keryx_upstream_connections")).toBe(0);
     expect((await ask(owner.relay.url, "/readyz")).status).toBe(200);
+  });
+
+  test("tell what goes through the log", async () => {
+    const owner = await ownerOf();
+    const log = { log: "keryx__2fhubs_2flive_json" };
+    const read = (machine: Machine, name: string) =>
+      readMetric(machine.relay.url, `keryx_log_entries_${name}`, log);
+    const before = await read(owner, "written_total");
+    const { last } = await origin.publish(MATCH, 50);
+    await agree(last);
+    expect(await read(owner, "written_total")).toBeGreaterThanOrEqual(before + 50);
+    for (const machine of machines) {
+      expect(await readMetric(machine.relay.url, "keryx_nats_connections")).toBe(1);
+      // Once more after each time that it was cut off.
+      expect(await readMetric(machine.relay.url, "keryx_nats_connects_total")).toBeGreaterThan(1);
+      expect(await read(machine, "read_total")).toBeGreaterThanOrEqual(50);
+      await eventually(
+        () => read(machine, "behind"),
+        (count) => count === 0,
+      );
+    }
   });
 
   test("hand over at once when the owner is stopped", async () => {

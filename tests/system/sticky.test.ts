@@ -11,12 +11,7 @@ import {
   type HttpRequest,
   HttpResponse,
   HttpTransportType,
-  type HubConnection,
-  HubConnectionBuilder,
-  JsonHubProtocol,
-  LogLevel,
 } from "@microsoft/signalr";
-import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { demoConfig } from "../../app/demo/config.ts";
 import { eventually } from "../support/eventually.ts";
@@ -27,30 +22,23 @@ import { embeddedOrigin, type Origin } from "../support/origins.ts";
 import { findRuntime, type Runtime } from "../support/runtimes.ts";
 import { killAll } from "../support/spawn.ts";
 import { type SpawnedRelay, startRelay } from "../support/spawned-relay.ts";
+import {
+  createStockClient,
+  hearAll,
+  inTurns,
+  range,
+  type StockClient,
+  WAYS,
+  type Way,
+} from "../support/stock-client.ts";
 
 const MATCH = 7;
 const CLIENTS = process.env.KERYX_LOAD === "full" ? 500 : 150;
 const STATEFUL_CLIENTS = 20;
-/** Clients that are on their way at one time. */
-const CONNECTING = 25;
 const PUBLICATIONS = 50;
 const ISOLATES = 3;
 /** How long a busy machine may take for what all clients are to hear, ms. */
 const PATIENCE_MS = 60_000;
-
-interface Way {
-  readonly transport: HttpTransportType;
-  readonly packed: boolean;
-}
-
-/** SSE carries text only. */
-const WAYS: readonly Way[] = [
-  { transport: HttpTransportType.ServerSentEvents, packed: false },
-  { transport: HttpTransportType.LongPolling, packed: false },
-  { transport: HttpTransportType.LongPolling, packed: true },
-  { transport: HttpTransportType.WebSockets, packed: false },
-  { transport: HttpTransportType.WebSockets, packed: true },
-];
 
 for (const name of ["bun", "deno", "node"] as const) {
   declareWith(name, findRuntime(name), (runtime) => {
@@ -60,12 +48,11 @@ for (const name of ["bun", "deno", "node"] as const) {
       test(`${CLIENTS} stock clients, no failure`, async () => {
         const { origin, relay } = await setUp(runtime);
         const failures: string[] = [];
-        const clients: Client[] = [];
+        const clients: StockClient[] = [];
         await inTurns(CLIENTS, async (i) => {
           const way = WAYS[i % WAYS.length] as Way;
-          const client = createClient(`${relay.url}/hubs/live`, way, (error) => {
-            failures.push(`${HttpTransportType[way.transport]} ${way.packed}: ${error}`);
-          });
+          const httpClient = new OneTimeClient();
+          const client = createStockClient(`${relay.url}/hubs/live`, way, { failures, httpClient });
           clients.push(client);
           await client.connection.start().catch(client.fail);
           await client.connection.invoke("JoinMatch", MATCH).catch(client.fail);
@@ -84,7 +71,7 @@ for (const name of ["bun", "deno", "node"] as const) {
 
         // Some have a connection of their own to the origin, which is where theirs is.
         await inTurns(CLIENTS, async (i) => {
-          const { connection, fail } = clients[i] as Client;
+          const { connection, fail } = clients[i] as StockClient;
           const isPrivate = i % 5 === 0;
           const asked = isPrivate
             ? connection.invoke("Stats")
@@ -93,7 +80,7 @@ for (const name of ["bun", "deno", "node"] as const) {
           if (i % 2 === 0) await connection.invoke("LeaveMatch", MATCH).catch(fail);
         });
         await inTurns(CLIENTS, async (i) => {
-          const { connection, fail } = clients[i] as Client;
+          const { connection, fail } = clients[i] as StockClient;
           await connection.stop().catch(fail);
         });
         expect(failures).toEqual([]);
@@ -109,11 +96,11 @@ for (const name of ["bun", "deno", "node"] as const) {
         const { origin, relay } = await setUp(runtime);
         const wire = await openLossyWire(relay.url);
         const failures: string[] = [];
-        const clients: Client[] = [];
+        const clients: StockClient[] = [];
         const way = { transport: HttpTransportType.WebSockets, packed: false };
         await inTurns(STATEFUL_CLIENTS, async () => {
           const url = `${wire.url}/hubs/live`;
-          const client = createClient(url, way, (error) => failures.push(String(error)), true);
+          const client = createStockClient(url, way, { failures, stateful: true });
           clients.push(client);
           await client.connection.start();
           await client.connection.invoke("JoinMatch", MATCH);
@@ -152,32 +139,6 @@ async function setUp(runtime: Runtime): Promise<{ origin: Origin; relay: Spawned
   return { origin, relay };
 }
 
-interface Client {
-  readonly connection: HubConnection;
-  /** The sequences of its pushes. */
-  readonly heard: readonly number[];
-  fail(error: unknown): void;
-}
-
-function createClient(
-  url: string,
-  { transport, packed }: Way,
-  fail: (error: unknown) => void,
-  isStateful = false,
-): Client {
-  const builder = new HubConnectionBuilder()
-    .withUrl(url, { transport, httpClient: new OneTimeClient() })
-    .withHubProtocol(packed ? new MessagePackHubProtocol() : new JsonHubProtocol())
-    .configureLogging(LogLevel.None);
-  if (isStateful) builder.withStatefulReconnect();
-  const connection = builder.build();
-  const heard: number[] = [];
-  connection.on("OddsChanged", ({ sequence }: { sequence: number }) => heard.push(sequence));
-  connection.onclose((error) => error && fail(error));
-  onTestFinished(() => connection.stop());
-  return { connection, heard, fail };
-}
-
 /** The client's HTTP, with a TCP connection for each request. */
 class OneTimeClient extends HttpClient {
   send({ url = "", method, content, headers, responseType, abortSignal }: HttpRequest) {
@@ -209,26 +170,4 @@ async function read(response: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-/** A bounded number at one time. */
-async function inTurns(count: number, work: (i: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    while (next < count) await work(next++);
-  };
-  await Promise.all(Array.from({ length: CONNECTING }, worker));
-}
-
-/** Waits until all have heard this one. */
-async function hearAll(clients: readonly Client[], last: number): Promise<void> {
-  await eventually(
-    () => clients.filter(({ heard }) => heard.at(-1) !== last).length,
-    (missing) => missing === 0,
-    PATIENCE_MS,
-  );
-}
-
-function range(first: number, last: number): number[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
