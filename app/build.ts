@@ -17,7 +17,7 @@ import type { HubSpec } from "../lib/feed/spec.ts";
 import type { Log } from "../lib/log.ts";
 import { createRelay, type Hub } from "../lib/relay.ts";
 import { createStats } from "../lib/stats.ts";
-import { createHistoryBudget } from "../lib/topic/budget.ts";
+import { createHistoryBudget, type HistoryBudget } from "../lib/topic/budget.ts";
 import { createEpoch } from "../lib/topic/position.ts";
 import { createAccess } from "../lib/upstream/access.ts";
 import { createPrivateLanes } from "../lib/upstream/private.ts";
@@ -46,6 +46,8 @@ export interface Built {
   readonly gateways: ReadonlyMap<string, Gateway>;
   /** Who may watch, by the hub's path as it is declared. */
   readonly admissions: ReadonlyMap<string, Admission>;
+  /** What the topics of all feeds keep. */
+  readonly histories: Pick<HistoryBudget, "bytes">;
   /** Whether it owns the feeds is for others to say; `undefined` when it is alone. */
   readonly group: Group | undefined;
   /** What joins it to other machines, where that is configured. */
@@ -193,7 +195,7 @@ export function build(config: Config, host: Pick<Host, "dial">, log: Log, bus?: 
     );
     if (hub.access === "public") log.info({ hub: path }, "everybody may watch: access is public");
   }
-  return { context, gateways, admissions, group, cluster };
+  return { context, gateways, admissions, histories: budget, group, cluster };
 
   function createHubAdmission(path: string, hub: HubConfig): Admission {
     if (hub.access === "public") return openAdmission;

@@ -60,7 +60,7 @@ export function runIsolate(host: Host, supervisor: Port, log: Logger): void {
     const built = build(config, host, ownLog, bus);
     const { context, group } = built;
     const hearing = listenToOwner(bus, clock);
-    const registry = createMetrics(context.stats, context.sessions, context.relay, built.cluster);
+    const registry = createMetrics(context, built);
     registry.setDefaultLabels({ isolate: place });
     const sample = () => registry.getMetricsAsJSON();
     const gather = createGather(channelOf(bus, "metrics"), {

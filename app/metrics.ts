@@ -1,10 +1,11 @@
 /** The relay's counters in Prometheus' text format. They are plain numbers, read when asked for. */
 
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Obstacle, Sessions, Transport } from "../lib/downstream/sessions.ts";
+import type { Context } from "../lib/downstream/context.ts";
+import type { Obstacle, Transport } from "../lib/downstream/sessions.ts";
 import type { Histogram as Buckets } from "../lib/histogram.ts";
-import type { Relay } from "../lib/relay.ts";
 import type { Stats } from "../lib/stats.ts";
+import type { Built } from "./build.ts";
 import type { Cluster } from "./cluster.ts";
 
 const COUNTERS: readonly [Exclude<keyof Stats, "dwell">, name: string, help: string][] = [
@@ -90,12 +91,13 @@ export function mergeMetrics(
   return registry.metrics();
 }
 
-/** @param cluster where there are other machines */
+/**
+ * @param more.histories what all topics keep, where that is told
+ * @param more.cluster where there are other machines
+ */
 export function createMetrics(
-  stats: Stats,
-  sessions: Sessions,
-  relay: Relay,
-  cluster?: Pick<Cluster, "traffic">,
+  { stats, sessions, relay }: Pick<Context, "stats" | "sessions" | "relay">,
+  { histories, cluster }: Partial<Pick<Built, "histories" | "cluster">> = {},
 ): Registry {
   const registry = new Registry();
   const registers = [registry];
@@ -157,6 +159,25 @@ export function createMetrics(
       }
     },
   });
+  const levels: readonly [name: string, help: string, read: () => number][] = [
+    [
+      "queued_bytes",
+      "Bytes that wait for clients which do not keep up",
+      () => relay.backlog.queuedBytes,
+    ],
+    ["lagging_clients", "Clients that were left behind", () => relay.backlog.laggardCount],
+    ["history_bytes", "Bytes of publications that are kept", () => histories?.bytes ?? 0],
+  ];
+  for (const [name, help, read] of levels) {
+    new Gauge({
+      name: `keryx_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
   if (cluster) exportTraffic(cluster, registers);
   exportBuckets(stats.dwell, {
     name: "keryx_edge_dwell_seconds",

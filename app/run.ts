@@ -81,8 +81,8 @@ interface Running {
 
 async function startAlone(host: Host, config: Config, log: Logger): Promise<Running> {
   const built = build(config, host, log);
-  const { stats, sessions, relay } = built.context;
-  const metrics = createMetrics(stats, sessions, relay, built.cluster);
+  const { relay } = built.context;
+  const metrics = createMetrics(built.context, built);
   const service = createService({ host, config, log, built, metrics });
   relay.start();
   return {

@@ -42,6 +42,8 @@ export interface State {
 export interface Relay {
   /** By path in lower case. */
   readonly hubs: ReadonlyMap<string, Hub>;
+  /** What waits for those who do not keep up. */
+  readonly backlog: Pick<Fanout, "queuedBytes" | "laggardCount">;
   /** Connects to the origins of which anything is shared. */
   start(): void;
   /** Leaves the origins. */
@@ -87,6 +89,7 @@ export function createRelay(options: {
   const context: SubscriptionsContext = { find, fanout };
   return {
     hubs,
+    backlog: fanout,
     start() {
       for (const { spec, json } of hubs.values()) if (isShared(spec)) json.line.start();
     },

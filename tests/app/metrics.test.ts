@@ -4,7 +4,7 @@ import { createSetting } from "../support/context.ts";
 
 test("the dwell time is a histogram in seconds, each bucket with those below it", async () => {
   const { context, stats } = createSetting({});
-  const metrics = createMetrics(stats, context.sessions, context.relay);
+  const metrics = createMetrics(context);
   stats.dwell.observe(0.05, 3);
   stats.dwell.observe(2, 10);
   stats.dwell.observe(9_000, 1);
@@ -37,10 +37,18 @@ test("the dwell time is a histogram in seconds, each bucket with those below it"
 });
 
 test("the dwell time is a whole histogram before anything was counted", async () => {
-  const { context, stats } = createSetting({});
-  const metrics = createMetrics(stats, context.sessions, context.relay);
+  const { context } = createSetting({});
+  const metrics = createMetrics(context);
   const text = await metrics.getSingleMetricAsString("keryx_edge_dwell_seconds");
   expect(text).toMatch(/_bucket\{le="\+Inf"\} 0\n.*_sum 0\n.*_count 0$/);
+});
+
+test("what waits and what is kept can be seen", async () => {
+  const { context } = createSetting({});
+  const text = await createMetrics(context, { histories: { bytes: 1_234 } }).metrics();
+  expect(text).toContain("\nkeryx_history_bytes 1234\n");
+  expect(text).toContain("\nkeryx_queued_bytes 0\n");
+  expect(text).toContain("\nkeryx_lagging_clients 0\n");
 });
 
 test("the metrics of several isolates are one text, in which each has series of its own", async () => {
@@ -48,7 +56,7 @@ test("the metrics of several isolates are one text, in which each has series of 
     const { context, stats } = createSetting({});
     stats.publications = 3 + i;
     stats.dwell.observe(i, 7);
-    const registry = createMetrics(stats, context.sessions, context.relay);
+    const registry = createMetrics(context);
     registry.setDefaultLabels({ isolate });
     return registry.getMetricsAsJSON();
   });

@@ -11,7 +11,7 @@ const TOPIC = "bell";
 /** A relay's app, and what it answers without a socket. */
 function setUp({ connectsPerSecond = 0, maxConnections = 10_000 } = {}) {
   const setting = createSetting({ [TOPIC]: { events: { Bell: TOPIC } } });
-  const { clock, stats } = setting;
+  const { clock } = setting;
   const random = () => 0.5;
   const sessions = createSessions({ maxConnections, connectsPerSecond, clock, random });
   const context = { ...setting.context, sessions };
@@ -21,7 +21,7 @@ function setUp({ connectsPerSecond = 0, maxConnections = 10_000 } = {}) {
   };
   const app = createApp({
     context,
-    metrics: createMetrics(stats, sessions, context.relay),
+    metrics: createMetrics(context),
     gateways: new Map([["/hub", answered]]),
     admissions: new Map(),
     origins: [],

@@ -29,8 +29,8 @@ test("an owner tells nobody what the log has not got yet", async () => {
   expect({ asOf, count: images[0]?.publications.length }).toEqual({ asOf: 3, count: 1 });
 });
 
-test("an owner that is none any more tells nobody anything", async () => {
-  const { term, source, writes } = create();
+test("an owner that is none any more knows it at once, and tells nobody anything", async () => {
+  const { term, source, writes, lost } = create();
   await term.answer({ type: "want", from: "b", names: ["odds/1"] });
   source.connect();
   source.accept("odds/1");
@@ -38,6 +38,7 @@ test("an owner that is none any more tells nobody anything", async () => {
   writes[0]?.reject(new Error("The newest entry is another"));
   await turn();
   expect(told).toEqual({ isOver: true, value: undefined });
+  expect(lost).toEqual([new Error("The newest entry is another")]);
 });
 
 /** What has come of a promise. */
@@ -55,6 +56,7 @@ function create() {
   const spec = createHubSpec({
     "odds/{id}": { events: { Odds: "odds/{0}" }, join: { method: "Join", args: ["{id}"] } },
   });
+  const lost: unknown[] = [];
   /** Entries that wait for the log's answer. */
   const writes: { resolve(): void; reject(error: Error): void }[] = [];
   const log = {
@@ -69,7 +71,7 @@ function create() {
     storedAt: 0,
     maxBytes: 1_000,
     clock,
-    onLost: () => {},
+    onLost: (error) => void lost.push(error),
   });
   let source: FakeSource | undefined;
   const term = createTerm<string>(spec, {
@@ -94,5 +96,5 @@ function create() {
     clock,
   });
   if (!source) throw new Error("It was made above");
-  return { term, source, writes };
+  return { term, source, writes, lost };
 }
