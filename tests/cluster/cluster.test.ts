@@ -126,6 +126,39 @@ describe("machines that share a feed", () => {
     expect(owner.source?.wanted.size).toBe(0);
   });
 
+  test("leave what a machine left while nobody heard it", async () => {
+    const { cluster, machines } = await assemble(["a", "b"]);
+    const owner = ownerOf(machines);
+    const other = machines.find((machine) => machine !== owner) as Machine;
+    const client = other.connect();
+    client.open("odds/1");
+    await cluster.pass(100);
+    other.cut();
+    client.close();
+    await cluster.pass(1_000);
+    other.heal();
+    await cluster.pass(10_000);
+    expect(owner.source?.wanted.size).toBe(1);
+    await cluster.pass(60_000);
+    expect(owner.source?.wanted.size).toBe(0);
+  });
+
+  test("tell all clients when the origin is away, and when it is back", async () => {
+    const { cluster, origin, machines } = await assemble(["a", "b"]);
+    const clients = machines.map((machine) => machine.connect());
+    for (const client of clients) client.open("odds/1");
+    await cluster.pass(100);
+    for (const client of clients) client.lines();
+    origin.isAway = true;
+    await cluster.pass(50);
+    for (const client of clients) expect(client.lines()).toEqual(["odds/1 stale"]);
+    origin.isAway = false;
+    await cluster.pass(50);
+    for (const client of clients) {
+      expect(client.lines()).toEqual(["odds/1 reset break", expect.stringMatching(/ live @/)]);
+    }
+  });
+
   test("ask the owner what one of them is asked, and pass on its refusal", async () => {
     const { cluster, at, machines } = await assemble(["a", "b"], (call) => `"${call.length}"`);
     const other = machines.find((machine) => machine !== ownerOf(machines)) ?? at(0);
