@@ -9,8 +9,7 @@ import {
 import type { Transport } from "./load.ts";
 import { type Measured, type MeasureOptions, measureDelivery } from "./measures/delivery.ts";
 import { measureIdle } from "./measures/idle.ts";
-import { measureLight } from "./measures/light.ts";
-import { measureSpread } from "./measures/spread.ts";
+import { measureLatency } from "./measures/latency.ts";
 import { measureStorm } from "./measures/storm.ts";
 import { measureSustained } from "./measures/sustained.ts";
 import { measureSweep, SWEEP_VALUES, SWEEPS, type Sweep, WATCHING } from "./measures/sweep.ts";
@@ -170,7 +169,7 @@ function light({ relays: [relay], peers, transports }: Given): readonly OwnTask[
   if (!relay || !direct || !transports.includes("json")) return [];
   return [direct, keryxBeforeHub(relay.runtime)].map((subject) => ({
     cell: { measure: "light", subject: subject.name, transport: "json", subscribers: WATCHING },
-    run: (options) => measureLight(subject, options),
+    run: (options) => measureLatency(subject, 50, options),
   }));
 }
 
@@ -179,7 +178,7 @@ function spread({ relays: [relay], transports: [transport] }: Given): readonly O
   if (!relay || !transport) return [];
   return [relay.subject, keryx(relay.runtime, { workers: 2 })].map((subject) => ({
     cell: { measure: "spread", subject: subject.name, transport, subscribers: WIDE },
-    run: (options) => measureSpread(subject, options),
+    run: (options) => measureLatency(subject, 4, options),
   }));
 }
 
