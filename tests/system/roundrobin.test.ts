@@ -4,15 +4,15 @@
  */
 
 import { readFileSync } from "node:fs";
-import { HttpTransportType, HubConnectionState } from "@microsoft/signalr";
+import { HubConnectionState } from "@microsoft/signalr";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 import type { ConfigInput } from "../../app/config.ts";
 import { demoConfig } from "../../app/demo/config.ts";
 import { RECORD_SEPARATOR } from "../../lib/wire/json.ts";
+import { loseNothing } from "../support/comeback.ts";
 import { eventually } from "../support/eventually.ts";
 import { ask } from "../support/http.ts";
-import { openLossyWire } from "../support/lossy-wire.ts";
 import { readMetric, readSeries } from "../support/metrics.ts";
 import { findNats, type Nats, type NatsServer } from "../support/nats.ts";
 import { declareWith } from "../support/needs.ts";
@@ -35,7 +35,6 @@ import {
 
 const MATCH = 7;
 const CLIENTS = process.env.KERYX_LOAD === "full" ? 500 : 100;
-const STATEFUL_CLIENTS = 20;
 const PUBLICATIONS = 50;
 /** For what takes a busy machine a while. */
 const PATIENCE_MS = 60_000;
@@ -129,28 +128,7 @@ function declareCrowd(stage: () => Promise<Stage>): void {
 
   test("lose nothing of stateful clients that come back elsewhere", async () => {
     const { origin, url } = await stage();
-    const wire = await openLossyWire(url);
-    const failures: string[] = [];
-    const clients: StockClient[] = [];
-    const way = { transport: HttpTransportType.WebSockets, packed: false };
-    await inTurns(STATEFUL_CLIENTS, async () => {
-      const client = createStockClient(`${wire.url}/hubs/live`, way, { failures, stateful: true });
-      clients.push(client);
-      await client.connection.start();
-      await client.connection.invoke("JoinMatch", MATCH);
-    });
-    const { first } = await origin.publish(MATCH, PUBLICATIONS);
-    let last = 0;
-    for (let round = 0; round < 3; round++) {
-      wire.hold();
-      await origin.publish(MATCH, 5);
-      wire.release();
-      ({ last } = await origin.publish(MATCH, PUBLICATIONS, 20));
-      await hearAll(clients, last);
-    }
-    for (const { heard } of clients) expect(heard).toEqual(range(first, last));
-    for (const { connection } of clients) await connection.invoke("GetMatch", MATCH);
-    expect(failures).toEqual([]);
+    await loseNothing(origin, url, MATCH);
   });
 }
 

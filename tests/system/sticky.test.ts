@@ -10,12 +10,11 @@ import {
   HttpError,
   type HttpRequest,
   HttpResponse,
-  HttpTransportType,
 } from "@microsoft/signalr";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { demoConfig } from "../../app/demo/config.ts";
+import { loseNothing } from "../support/comeback.ts";
 import { eventually } from "../support/eventually.ts";
-import { openLossyWire } from "../support/lossy-wire.ts";
 import { readMetric, readSeries } from "../support/metrics.ts";
 import { declareWith } from "../support/needs.ts";
 import { embeddedOrigin, type Origin } from "../support/origins.ts";
@@ -34,7 +33,6 @@ import {
 
 const MATCH = 7;
 const CLIENTS = process.env.KERYX_LOAD === "full" ? 500 : 150;
-const STATEFUL_CLIENTS = 20;
 const PUBLICATIONS = 50;
 const ISOLATES = 3;
 /** How long a busy machine may take for what all clients are to hear, ms. */
@@ -94,29 +92,7 @@ for (const name of ["bun", "deno", "node"] as const) {
 
       test("stateful clients lose nothing when they come back elsewhere", async () => {
         const { origin, relay } = await setUp(runtime);
-        const wire = await openLossyWire(relay.url);
-        const failures: string[] = [];
-        const clients: StockClient[] = [];
-        const way = { transport: HttpTransportType.WebSockets, packed: false };
-        await inTurns(STATEFUL_CLIENTS, async () => {
-          const url = `${wire.url}/hubs/live`;
-          const client = createStockClient(url, way, { failures, stateful: true });
-          clients.push(client);
-          await client.connection.start();
-          await client.connection.invoke("JoinMatch", MATCH);
-        });
-        const { first } = await origin.publish(MATCH, PUBLICATIONS);
-        let last = 0;
-        for (let round = 0; round < 3; round++) {
-          wire.hold();
-          await origin.publish(MATCH, 5);
-          wire.release();
-          ({ last } = await origin.publish(MATCH, PUBLICATIONS, 20));
-          await hearAll(clients, last);
-        }
-        for (const { heard } of clients) expect(heard).toEqual(range(first, last));
-        for (const { connection } of clients) await connection.invoke("GetMatch", MATCH);
-        expect(failures).toEqual([]);
+        await loseNothing(origin, relay.url, MATCH);
         await relay.program.stop();
       });
     });
