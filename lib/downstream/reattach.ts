@@ -113,8 +113,9 @@ export class Link implements HubTransport, Sink {
     this.socket = socket;
   }
 
+  /** The socket itself, when it is the only one there will be: a step less for each delivery. */
   get sink(): Sink {
-    return this;
+    return this.buffer ? this : (this.socket ?? this);
   }
 
   get bufferedBytes(): number {

@@ -22,8 +22,11 @@ export interface Tcp {
   ): Promise<{ readonly value: T } | End>;
 }
 
-/** Longer than any wait that a case has with its own timers. */
-const SILENCE_MS = 5_000;
+/**
+ * Longer than any wait that a case has with its own timers, and than a server waits for the answer to
+ * a close frame, 5 s.
+ */
+const SILENCE_MS = 7_500;
 
 export async function openTcp(url: string): Promise<Tcp> {
   const { hostname, port } = new URL(url);
