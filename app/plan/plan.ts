@@ -117,9 +117,9 @@ export const MEASURED = {
   gzipRest: 0.1,
   /** An idle client, bytes of memory. */
   client: {
-    bun: { ws: 11_000, sse: 11_000, signalr: 16_000, messagepack: 16_000 },
-    node: { ws: 29_000, sse: 40_000, signalr: 31_000, messagepack: 31_000 },
-    deno: { ws: 43_000, sse: 79_000, signalr: 43_000, messagepack: 43_000 },
+    bun: { ws: 5_300, sse: 9_600, signalr: 6_300, messagepack: 6_300 },
+    node: { ws: 12_000, sse: 28_000, signalr: 14_000, messagepack: 15_600 },
+    deno: { ws: 27_000, sse: 68_000, signalr: 34_000, messagepack: 33_000 },
   },
   /** An isolate without clients, bytes of memory. */
   isolate: { bun: 75_000_000, node: 145_000_000, deno: 105_000_000 },

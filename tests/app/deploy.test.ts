@@ -129,7 +129,7 @@ describe("the Dockerfile", () => {
   });
 });
 
-test.for(["deploy.md", "scale.md"])("the links of docs/%s lead somewhere", (name) => {
+test.for(["deploy.md", "scale.md", "speed.md"])("the links of docs/%s lead somewhere", (name) => {
   const page = `docs/${name}`;
   const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)];
   expect(links.length).toBeGreaterThan(0);

@@ -49,7 +49,8 @@ const FIND: Readonly<Record<RuntimeName, () => string | readonly string[] | Miss
   },
 
   node() {
-    const node = process.env.KERYX_NODE || process.execPath;
+    const own = process.versions.bun === undefined ? process.execPath : "node";
+    const node = process.env.KERYX_NODE || own;
     let version: string;
     try {
       version = execFileSync(node, ["--version"], { encoding: "utf8" }).trim();
