@@ -97,6 +97,9 @@ interface Held {
   placed: boolean;
 }
 
+/** By topic. */
+type Wishes = ReadonlyMap<string, Request>;
+
 /** A fan-out's subscriber that knows whose it is. */
 class OwnSubscriber implements Subscriber {
   readonly owner: OwnSubscriptions;
@@ -159,14 +162,14 @@ class OwnSubscriptions implements Subscriptions {
     const again = batch.filter((held) => held.placed);
     for (const held of again) held.placed = false;
     for (const subscriber of subscribersOf(again)) this.#place(subscriber);
-    const since = new Map(requests.map((request) => [request.topic, request.since]));
+    const wishes: Wishes = new Map(requests.map((wish) => [wish.topic, wish]));
     const waits = batch.flatMap(
-      ({ feed, entry }) => feed.settle(entry, since.get(entry.topic.name)) ?? [],
+      ({ feed, entry }) => feed.settle(entry, wishes.get(entry.topic.name)?.since) ?? [],
     );
     const finish = () =>
       this.#finish(
         batch.filter((held) => held.request === request),
-        requests,
+        wishes,
       );
     if (waits.length === 0) finish();
     else void Promise.all(waits).then(finish);
@@ -221,7 +224,7 @@ class OwnSubscriptions implements Subscriptions {
   }
 
   /** Opens those of a batch that are still there. */
-  #finish(batch: readonly Held[], requests: readonly Request[]): void {
+  #finish(batch: readonly Held[], wishes: Wishes): void {
     if (this.#closed) return;
     const ready: Held[] = [];
     for (const held of new Set(batch)) {
@@ -231,7 +234,6 @@ class OwnSubscriptions implements Subscriptions {
       else ready.push(held);
     }
     if (this.#closed) return; // who was just told of an end was found too slow for it
-    const wishes = new Map(requests.map((request) => [request.topic, request]));
     const wishOf = ({ entry }: Held) => wishes.get(entry.topic.name);
     // History is read and the audience entered in one synchronous step: nothing can come
     // between the two, so nothing is lost or doubled.

@@ -85,12 +85,14 @@ async function serve(options: {
     reusePort: options.shared === true,
     idleTimeout: 0, // neither a poll that waits nor a quiet stream is idle; answers have their own
     async fetch(request, server) {
+      let isUpgraded = false;
       const bindings: Bindings = {
         upgrade: asksForWebSocket(request)
           ? (accept) => {
               // Bun would choose the first that is offered; none is spoken here.
               request.headers.delete("sec-websocket-protocol");
-              if (server.upgrade(request, { data: { accept } })) return new Response(null);
+              isUpgraded = server.upgrade(request, { data: { accept } });
+              if (isUpgraded) return new Response(null);
               return new Response("Not a WebSocket handshake", { status: 400 });
             }
           : undefined,
@@ -102,7 +104,7 @@ async function serve(options: {
       };
       const response = await options.fetch(request, bindings);
       // Until the next request on this connection: it also ends one that is kept alive for nothing.
-      if (!isEventStream(response)) server.timeout(request, ANSWER_MS / 1000);
+      if (!isUpgraded && !isEventStream(response)) server.timeout(request, ANSWER_MS / 1000);
       return response;
     },
     websocket: {

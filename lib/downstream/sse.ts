@@ -154,9 +154,14 @@ class EventStreamSession implements Session, SubscriptionsOptions {
     this.#subscriptions = relay.subscriptions(this);
     const retryMs = RETRY_MS + Math.floor(random() * RETRY_MS);
     sink.send(encoder.encode(`${printComment(PADDING_BYTES)}retry: ${retryMs}\n\n`));
-    this.#subscriptions.open(requests);
     this.#heartbeat = wheel.every(heartbeatMs, () => sink.send(HEARTBEAT));
     sessions.add(this);
+    try {
+      this.#subscriptions.open(requests);
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
   }
 
   drain(retryMs: number): void {
